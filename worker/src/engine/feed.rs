@@ -1,0 +1,103 @@
+//! What a lane has to send next: the arrivals of its shard, or in a closed loop whatever a free place asks for.
+
+use crate::mix::Mix;
+use crate::schedule::{Arrival, Arrivals, Load, Shard, Stripe};
+
+/// The source of a lane's arrivals. Instants are ns of the monotonic clock.
+pub(super) enum Feed {
+    Open { shard: Shard, next: Option<Arrival>, start_ns: u64, taken: [u64; 2], planned: [u64; 2] },
+    Closed(Closed),
+}
+
+pub(super) struct Closed {
+    mix: Mix,
+    stripe: Stripe,
+    next: u64,
+    /// What is left of the lane's share, if the test has a count.
+    quota: Option<u64>,
+    main_ns: u64,
+    end_ns: u64,
+}
+
+/// An arrival with its intended start as an instant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub intended: u64,
+    pub request: u32,
+    pub warmup: bool,
+}
+
+impl Feed {
+    pub(super) fn new(load: &Load, weights: &[u32], seed: u64, stripe: Stripe, start_ns: u64) -> Self {
+        if load.arrivals == Arrivals::Closed {
+            let main_ns = start_ns + load.warmup_ns;
+            let quota = load.requests.map(|total| stripe.share(total));
+            let end_ns = if quota.is_some() { u64::MAX } else { start_ns + load.duration_ns() };
+            return Feed::Closed(Closed { mix: Mix::new(weights, seed), stripe, next: 0, quota, main_ns, end_ns });
+        }
+        let mut shard = Shard::new(load, weights, seed, stripe);
+        let (warmup, main) = shard.clone().count();
+        let next = shard.next();
+        Feed::Open { shard, next, start_ns, taken: [0, 0], planned: [main, warmup] }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Feed::Closed(_))
+    }
+
+    /// When the next arrival is due; `None` if there is none, or if only a free place brings one.
+    pub(super) fn next_due(&self) -> Option<u64> {
+        match self {
+            Feed::Open { next, start_ns, .. } => next.map(|arrival| start_ns + arrival.due_ns),
+            Feed::Closed(_) => None,
+        }
+    }
+
+    /// The next arrival, if it is due by now.
+    pub(super) fn take(&mut self, now: u64) -> Option<Due> {
+        match self {
+            Feed::Open { shard, next, start_ns, taken, .. } => {
+                let arrival = (*next)?;
+                let intended = *start_ns + arrival.due_ns;
+                if intended > now {
+                    return None;
+                }
+                *next = shard.next();
+                taken[usize::from(arrival.warmup)] += 1;
+                Some(Due { intended, request: arrival.request, warmup: arrival.warmup })
+            }
+            Feed::Closed(closed) => closed.take(now),
+        }
+    }
+
+    /// Whether nothing more will come.
+    pub(super) fn exhausted(&self, now: u64) -> bool {
+        match self {
+            Feed::Open { next, .. } => next.is_none(),
+            Feed::Closed(closed) => closed.quota == Some(0) || now >= closed.end_ns,
+        }
+    }
+
+    /// Arrivals that were not taken: (warm-up, main). In a closed loop without a count none was planned.
+    pub(super) fn left(&self) -> (u64, u64) {
+        match self {
+            Feed::Open { taken, planned, .. } => (planned[1] - taken[1], planned[0] - taken[0]),
+            Feed::Closed(closed) => (0, closed.quota.unwrap_or(0)),
+        }
+    }
+}
+
+impl Closed {
+    fn take(&mut self, now: u64) -> Option<Due> {
+        if now >= self.end_ns {
+            return None;
+        }
+        let warmup = now < self.main_ns;
+        if !warmup && let Some(quota) = &mut self.quota {
+            *quota = quota.checked_sub(1)?;
+        }
+        let request = self.mix.pick(u32::from(warmup), self.stripe.number(self.next));
+        self.next += 1;
+        Some(Due { intended: now, request, warmup })
+    }
+}

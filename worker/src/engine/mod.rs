@@ -1,0 +1,112 @@
+//! Drives a worker's share of the load: one thread and one current-thread runtime per lane, nothing shared between
+//! them but the order to stop.
+//!
+//! It knows neither coordinator nor session: it takes a [`Job`] and a start instant, and gives [`LaneReport`]s.
+
+mod connection;
+mod core;
+mod feed;
+mod health;
+mod lane;
+mod timer;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use tokio::sync::mpsc;
+
+use crate::client::request::Request;
+use crate::client::resolve::Target;
+use crate::interval::Interval;
+use crate::schedule::{Load, Stripe};
+
+pub use health::CgroupCpu;
+
+/// Intervals that may wait in the channel from the lanes to the session, per lane. When it is full a lane goes on
+/// recording into the same interval.
+pub const REPORTS_PER_LANE_MAX: usize = 16;
+
+/// A worker's part of a run, complete: nothing in it has to be looked up while the load runs.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub load: Load,
+    pub seed: u64,
+    pub first_lane: u32,
+    pub lanes: u32,
+    pub total_lanes: u32,
+    pub requests: Vec<Request>,
+    pub targets: Vec<Target>,
+    /// For each request the number of its target.
+    pub target_of: Vec<usize>,
+    /// Sockets over all lanes of this worker.
+    pub connections: u32,
+    pub timeout_ns: u64,
+    pub max_wait_ns: u64,
+    pub interval_ns: u64,
+    /// Wake early and spin until the intended start: for machines with a core to spare.
+    pub spin: bool,
+    pub max_body_bytes: u64,
+}
+
+impl Job {
+    /// The weights of the mix, in order of the requests.
+    pub fn weights(&self) -> Vec<u32> {
+        self.requests.iter().map(|request| request.weight).collect()
+    }
+
+    /// The place of this worker's `index`-th lane in the grid.
+    pub fn stripe(&self, index: u32) -> Stripe {
+        Stripe { lane: self.first_lane + index, lanes: self.total_lanes }
+    }
+
+    /// The connections of this worker's `index`-th lane.
+    pub fn connections_of(&self, index: u32) -> usize {
+        Stripe { lane: index, lanes: self.lanes }.share(u64::from(self.connections)) as usize
+    }
+}
+
+/// What a lane tells the session.
+#[derive(Debug)]
+pub enum LaneReport {
+    /// Results up to and including the interval with this number, counted from 0.
+    Interval { lane: u32, number: u64, interval: Box<Interval> },
+    /// All is sent and ended; arrivals that were never due because of a stop, by phase.
+    Finished { lane: u32, not_started_warmup: u64, not_started: u64 },
+}
+
+/// The running lanes. Dropping it stops them.
+#[derive(Debug)]
+pub struct Engine {
+    stop: Arc<AtomicBool>,
+    pub reports: mpsc::Receiver<LaneReport>,
+}
+
+impl Engine {
+    /// Starts the lanes; the first arrival is due at `start_ns` of this machine's monotonic clock.
+    ///
+    /// # Errors
+    /// The machine gives no thread, timer or poll instance.
+    pub fn start(job: Arc<Job>, start_ns: u64) -> io::Result<Engine> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, reports) = mpsc::channel(REPORTS_PER_LANE_MAX * job.lanes as usize);
+        let engine = Engine { stop: stop.clone(), reports };
+        for index in 0..job.lanes {
+            let lane = lane::Lane::new(job.clone(), index, start_ns, stop.clone(), sender.clone())?;
+            thread::Builder::new().name(format!("lane-{index}")).spawn(move || lane.run())?;
+        }
+        Ok(engine)
+    }
+
+    /// Sends nothing more. What is in flight may end within [`core::STOP_GRACE_NS`], then it is cancelled.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

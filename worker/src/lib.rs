@@ -1,0 +1,16 @@
+//! A loadgrid worker: drives its share of a load and measures it.
+//!
+//! It deliberately does not know what a test file, an SLO or a report is.
+
+pub mod assemble;
+pub mod client;
+pub mod clock;
+pub mod engine;
+pub mod interval;
+pub mod limits;
+pub mod mix;
+pub mod recorder;
+pub mod schedule;
+pub mod session;
+pub mod spool;
+pub mod tls;

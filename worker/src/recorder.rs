@@ -1,0 +1,249 @@
+//! A lane's measurements: recorded without allocation or lock, drained once per interval.
+
+use std::collections::BTreeMap;
+
+use loadgrid_proto::ErrorKind;
+use loadgrid_proto::error_kind::ERROR_KINDS;
+use loadgrid_proto::histogram;
+
+use crate::interval::{Interval, Key, Series};
+
+/// Dispatched later than this after the intended start, an arrival counts as late; ns.
+pub const LATE_NS: u64 = 1_000_000;
+
+/// One past the largest status that a response can have.
+const STATUSES: usize = 1000;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A complete response.
+    Response { status: u16, is_error: bool },
+    /// None.
+    Failure(ErrorKind),
+}
+
+/// The instants of a request that ended, ns of the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub request: u32,
+    pub warmup: bool,
+    pub intended: u64,
+    pub dispatched: u64,
+    /// When its first byte was written; `None` if no connection was had.
+    pub sent: Option<u64>,
+    pub first_byte: Option<u64>,
+    pub end: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub outcome: Outcome,
+}
+
+/// Everything of one lane since it was last drained.
+pub struct Recorder {
+    /// Main phase first, then warm-up, each in order of the requests; made at the first sample.
+    slots: Vec<Option<Box<Slot>>>,
+    requests: usize,
+    pub connect_time: histogram::Recorder,
+}
+
+struct Slot {
+    latency: histogram::Recorder,
+    dispatch_lag: histogram::Recorder,
+    connection_wait: histogram::Recorder,
+    service_time: histogram::Recorder,
+    time_to_first_byte: histogram::Recorder,
+    due: u64,
+    started: u64,
+    completed: u64,
+    dropped: u64,
+    late: u64,
+    bytes_sent: u64,
+    bytes_received: u64,
+    statuses: Box<[u64]>,
+    error_kinds: [u64; ERROR_KINDS],
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Slot {
+            latency: Default::default(),
+            dispatch_lag: Default::default(),
+            connection_wait: Default::default(),
+            service_time: Default::default(),
+            time_to_first_byte: Default::default(),
+            due: 0,
+            started: 0,
+            completed: 0,
+            dropped: 0,
+            late: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            statuses: vec![0; STATUSES].into_boxed_slice(),
+            error_kinds: [0; ERROR_KINDS],
+        }
+    }
+}
+
+impl Recorder {
+    /// A recorder for a test of so many requests.
+    pub fn new(requests: usize) -> Self {
+        let slots = std::iter::repeat_with(|| None).take(requests * 2).collect();
+        Recorder { slots, requests, connect_time: Default::default() }
+    }
+
+    #[inline]
+    fn slot(&mut self, warmup: bool, request: u32) -> &mut Slot {
+        let index = usize::from(warmup) * self.requests + request as usize;
+        self.slots[index].get_or_insert_default()
+    }
+
+    /// An arrival fell due and was taken up.
+    #[inline]
+    pub fn due(&mut self, warmup: bool, request: u32) {
+        self.slot(warmup, request).due += 1;
+    }
+
+    /// An arrival got its connection.
+    #[inline]
+    pub fn started(&mut self, warmup: bool, request: u32) {
+        self.slot(warmup, request).started += 1;
+    }
+
+    /// An arrival waited longer than the bound.
+    pub fn dropped(&mut self, warmup: bool, request: u32) {
+        self.slot(warmup, request).dropped += 1;
+    }
+
+    /// A request ended. Its latency is the sum of the three parts, to the nanosecond.
+    #[inline]
+    pub fn record(&mut self, sample: &Sample) {
+        let slot = self.slot(sample.warmup, sample.request);
+        let lag = sample.dispatched.saturating_sub(sample.intended);
+        let sent = sample.sent.unwrap_or(sample.end);
+        slot.latency.record(sample.end.saturating_sub(sample.intended));
+        slot.dispatch_lag.record(lag);
+        slot.connection_wait.record(sent.saturating_sub(sample.dispatched));
+        slot.service_time.record(sample.end.saturating_sub(sent));
+        if let Some(first_byte) = sample.first_byte {
+            slot.time_to_first_byte.record(first_byte.saturating_sub(sent));
+        }
+        slot.late += u64::from(lag > LATE_NS);
+        slot.bytes_sent += sample.bytes_sent;
+        slot.bytes_received += sample.bytes_received;
+        match sample.outcome {
+            Outcome::Response { status, is_error } => {
+                slot.statuses[usize::from(status).min(STATUSES - 1)] += 1;
+                if is_error {
+                    slot.error_kinds[ErrorKind::Status as usize] += 1;
+                } else {
+                    slot.completed += 1;
+                }
+            }
+            Outcome::Failure(kind) => slot.error_kinds[kind as usize] += 1,
+        }
+    }
+
+    /// Takes everything and leaves it empty. The caller fills in times, sequence and health.
+    pub fn drain(&mut self) -> Interval {
+        let mut series = BTreeMap::new();
+        let requests = self.requests;
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let Some(slot) = slot else { continue };
+            let key = Key { warmup: index >= requests, request: (index % requests) as u32 };
+            series.insert(key, slot.drain());
+        }
+        Interval { series, connect_time: self.connect_time.drain(), ..Interval::default() }
+    }
+}
+
+impl Slot {
+    fn drain(&mut self) -> Series {
+        use std::mem::take;
+        let statuses = self.statuses.iter_mut().enumerate().filter(|(_, count)| **count > 0);
+        let statuses = statuses.map(|(status, count)| (status as u16, take(count))).collect();
+        let kinds = ErrorKind::ALL.into_iter().zip(self.error_kinds.iter_mut()).filter(|(_, count)| **count > 0);
+        let error_kinds: BTreeMap<ErrorKind, u64> = kinds.map(|(kind, count)| (kind, take(count))).collect();
+        Series {
+            due: take(&mut self.due),
+            started: take(&mut self.started),
+            completed: take(&mut self.completed),
+            errors: error_kinds.values().sum(),
+            dropped: take(&mut self.dropped),
+            late: take(&mut self.late),
+            bytes_sent: take(&mut self.bytes_sent),
+            bytes_received: take(&mut self.bytes_received),
+            statuses,
+            error_kinds,
+            latency: self.latency.drain(),
+            dispatch_lag: self.dispatch_lag.drain(),
+            connection_wait: self.connection_wait.drain(),
+            service_time: self.service_time.drain(),
+            time_to_first_byte: self.time_to_first_byte.drain(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(outcome: Outcome) -> Sample {
+        Sample {
+            request: 0,
+            warmup: false,
+            intended: 1_000,
+            dispatched: 1_100,
+            sent: Some(1_300),
+            first_byte: Some(1_600),
+            end: 1_700,
+            bytes_sent: 10,
+            bytes_received: 20,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn the_three_parts_add_up_to_the_latency() {
+        let mut recorder = Recorder::new(1);
+        recorder.record(&sample(Outcome::Response { status: 200, is_error: false }));
+        // Without a connection all is waiting.
+        recorder.record(&Sample {
+            sent: None,
+            first_byte: None,
+            ..sample(Outcome::Failure(ErrorKind::ConnectRefused))
+        });
+        let drained = recorder.drain();
+        let series = &drained.series[&Key { warmup: false, request: 0 }];
+        let sum = |recorded: &loadgrid_proto::Recorded| recorded.summary().sum;
+        assert_eq!(sum(&series.latency), 1400);
+        assert_eq!(sum(&series.dispatch_lag) + sum(&series.connection_wait) + sum(&series.service_time), 1400);
+        assert_eq!(sum(&series.service_time), 400);
+        assert_eq!(series.time_to_first_byte.count(), 1);
+        assert_eq!((series.completed, series.errors), (1, 1));
+    }
+
+    #[test]
+    fn late_is_more_than_a_millisecond_after_the_intended_start() {
+        let mut recorder = Recorder::new(1);
+        for lag in [LATE_NS, LATE_NS + 1] {
+            let at = 1_000 + lag;
+            let outcome = Outcome::Response { status: 200, is_error: false };
+            recorder.record(&Sample { dispatched: at, sent: Some(at), end: at, ..sample(outcome) });
+        }
+        assert_eq!(recorder.drain().series[&Key { warmup: false, request: 0 }].late, 1);
+    }
+
+    #[test]
+    fn an_error_status_is_counted_as_both() {
+        let mut recorder = Recorder::new(2);
+        let outcome = Outcome::Response { status: 503, is_error: true };
+        recorder.record(&Sample { request: 1, warmup: true, ..sample(outcome) });
+        let drained = recorder.drain();
+        let series = &drained.series[&Key { warmup: true, request: 1 }];
+        assert_eq!(series.statuses, BTreeMap::from([(503, 1)]));
+        assert_eq!(series.error_kinds, BTreeMap::from([(ErrorKind::Status, 1)]));
+        assert_eq!(series.ended(), 1);
+        assert_eq!(recorder.drain().series[&Key { warmup: true, request: 1 }], Series::default());
+    }
+}

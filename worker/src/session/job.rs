@@ -1,0 +1,100 @@
+//! An assignment off the wire, checked and turned into a job.
+
+use loadgrid_proto::v1;
+
+use crate::client::request::Request;
+use crate::client::resolve;
+use crate::engine::Job;
+use crate::schedule::{Arrivals, Load, Shard, Stage};
+
+/// A connection to see whether the target is there may take so long at the most, ns.
+const REACHABLE_NS_MAX: u64 = 3_000_000_000;
+
+/// Resolves and tries the targets, and puts the job together.
+///
+/// # Errors
+/// A sentence for people: what in the assignment can't be carried out by this worker.
+pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, String> {
+    let load = load(assignment.load.unwrap_or_default())?;
+    if assignment.lanes == 0 || assignment.lanes > lanes_max {
+        return Err(format!("the assignment is for {} lanes, this worker has {lanes_max}", assignment.lanes));
+    }
+    let last_lane = assignment.first_lane.checked_add(assignment.lanes);
+    if last_lane.is_none_or(|last| last > assignment.total_lanes) {
+        return Err("the assignment's lanes lie outside the grid's".to_owned());
+    }
+    if assignment.connections < assignment.lanes {
+        return Err(format!("{} connections are too few for {} lanes", assignment.connections, assignment.lanes));
+    }
+    if assignment.interval_ns == 0 || assignment.timeout_ns == 0 || assignment.requests.is_empty() {
+        return Err("the assignment has no interval, no timeout or no request".to_owned());
+    }
+    let requests: Vec<Request> = assignment.requests.into_iter().map(Request::from).collect();
+    let (mut targets, target_of) = resolve::targets(&requests).await?;
+    let patience = std::time::Duration::from_nanos(assignment.timeout_ns.min(REACHABLE_NS_MAX));
+    resolve::reachable(&mut targets, patience).await?;
+    Ok(Job {
+        load,
+        seed: assignment.seed,
+        first_lane: assignment.first_lane,
+        lanes: assignment.lanes,
+        total_lanes: assignment.total_lanes,
+        requests,
+        targets,
+        target_of,
+        connections: assignment.connections,
+        timeout_ns: assignment.timeout_ns,
+        max_wait_ns: assignment.max_wait_ns,
+        interval_ns: assignment.interval_ns,
+        spin: assignment.spin,
+        max_body_bytes: assignment.max_body_bytes,
+    })
+}
+
+/// What this worker's lanes will send: (warm-up, main).
+pub fn planned(job: &Job) -> (u64, u64) {
+    let weights = job.weights();
+    (0..job.lanes)
+        .map(|index| Shard::new(&job.load, &weights, job.seed, job.stripe(index)).count())
+        .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+}
+
+/// A load profile off the wire.
+///
+/// # Errors
+/// Rates or durations that no schedule can hold.
+pub fn load(message: v1::Load) -> Result<Load, String> {
+    let arrivals = match v1::load::Arrivals::try_from(message.arrivals) {
+        Ok(v1::load::Arrivals::Uniform) => Arrivals::Uniform,
+        Ok(v1::load::Arrivals::Poisson) => Arrivals::Poisson,
+        Ok(v1::load::Arrivals::Closed) => Arrivals::Closed,
+        Err(_) => return Err("the assignment's arrivals are of a kind that this worker does not know".to_owned()),
+    };
+    let mut stages = Vec::with_capacity(message.stages.len());
+    for stage in message.stages {
+        let stage = Stage { from: stage.from_per_s, to: stage.to_per_s, duration_ns: stage.duration_ns };
+        let rates_hold = stage.from.is_finite() && stage.to.is_finite() && stage.from >= 0.0 && stage.to >= 0.0;
+        if !rates_hold || (arrivals != Arrivals::Closed && stage.from + stage.to <= 0.0) {
+            return Err("the assignment has a stage without a rate".to_owned());
+        }
+        stages.push(stage);
+    }
+    let requests = (message.requests > 0).then_some(message.requests);
+    Ok(Load { arrivals, stages, warmup_ns: message.warmup_ns, requests })
+}
+
+/// A load profile for the wire.
+pub fn encode_load(load: &Load) -> v1::Load {
+    let arrivals = match load.arrivals {
+        Arrivals::Uniform => v1::load::Arrivals::Uniform,
+        Arrivals::Poisson => v1::load::Arrivals::Poisson,
+        Arrivals::Closed => v1::load::Arrivals::Closed,
+    };
+    let stage = |s: &Stage| v1::Stage { from_per_s: s.from, to_per_s: s.to, duration_ns: s.duration_ns };
+    v1::Load {
+        arrivals: arrivals as i32,
+        stages: load.stages.iter().map(stage).collect(),
+        warmup_ns: load.warmup_ns,
+        requests: load.requests.unwrap_or(0),
+    }
+}
