@@ -1,1 +1,10 @@
+//! loadgrid: shards an open-loop load over workers, merges what they measure exactly, and judges it.
 
+pub mod cli;
+pub mod demo;
+pub mod grid;
+pub mod plan;
+pub mod report;
+pub mod results;
+pub mod slo;
+pub mod spec;

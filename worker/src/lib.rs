@@ -13,4 +13,5 @@ pub mod recorder;
 pub mod schedule;
 pub mod session;
 pub mod spool;
+pub mod timer;
 pub mod tls;

@@ -11,9 +11,10 @@ use tokio::sync::mpsc;
 
 use super::core::{Core, SWEEP_NS};
 use super::health::LaneCpu;
-use super::timer::Timer;
+
 use super::{Job, LaneReport};
 use crate::clock;
+use crate::timer::Timer;
 
 /// With `spin`, how long before an intended start the lane stops sleeping.
 const SPIN_AHEAD_NS: u64 = 80_000;

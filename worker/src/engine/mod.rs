@@ -8,7 +8,6 @@ mod core;
 mod feed;
 mod health;
 mod lane;
-mod timer;
 
 use std::io;
 use std::sync::Arc;

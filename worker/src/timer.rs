@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// One deadline at a time.
-pub(super) struct Timer {
+pub struct Timer {
     fd: AsyncFd<OwnedFd>,
 }
 
@@ -21,7 +21,7 @@ impl Timer {
     /// # Errors
     /// No descriptor is left, or the runtime has no I/O driver.
     #[allow(unsafe_code)]
-    pub(super) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         // SAFETY: the descriptor is owned by the AsyncFd, which deregisters it before it closes it; nobody else has it.
         let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?;
@@ -32,7 +32,7 @@ impl Timer {
     ///
     /// # Errors
     /// None that a valid descriptor gives.
-    pub(super) async fn wait_until(&self, at_ns: u64) -> io::Result<()> {
+    pub async fn wait_until(&self, at_ns: u64) -> io::Result<()> {
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
         // Zero would disarm it.
         let at = at_ns.max(1);

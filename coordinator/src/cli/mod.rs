@@ -1,0 +1,129 @@
+//! The command line: one file a subcommand. Data goes to stdout, everything else to stderr.
+
+mod certs;
+mod completions;
+mod control;
+mod demo;
+mod demo_service;
+mod flags;
+mod init;
+mod output;
+mod progress;
+mod report;
+mod run;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes; the same for every subcommand.
+pub mod exit {
+    pub const PASS: u8 = 0;
+    pub const SLO_FAILED: u8 = 1;
+    pub const USAGE: u8 = 2;
+    pub const INCONCLUSIVE: u8 = 3;
+    pub const NOT_CARRIED_OUT: u8 = 4;
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Load tests whose results are true: open loop, latency from the intended start, merged exactly.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 pass, 1 an objective failed, 2 usage or a bad test, \
+    3 inconclusive or invalid, 4 not carried out, 130 interrupted."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more on stderr (twice for everything); RUST_LOG goes before it.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a test: from a file, from flags, or from a file with flags that override it.
+    Run(Box<run::Arguments>),
+    /// See it work: a demo service, a grid of two workers, ten seconds, a report.
+    Demo(demo::Arguments),
+    /// Serve a target whose latency and capacity are known.
+    DemoService(demo_service::Arguments),
+    /// Render a stored run again.
+    Report(report::Arguments),
+    /// Check a test's file.
+    Validate(validate::Arguments),
+    /// Print a commented test to start from.
+    Init,
+    /// Make a CA and the certificates of coordinator, worker and operator.
+    Certs(certs::Arguments),
+    /// Ask a listening coordinator how its run goes (operator's certificate).
+    Status(control::StatusArguments),
+    /// Stop a listening coordinator's run (operator's certificate).
+    Stop(control::StopArguments),
+    /// Print shell completions.
+    Completions(completions::Arguments),
+}
+
+/// Why a subcommand ends without success: what to say, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn usage(message: impl ToString) -> Self {
+        Failure { code: exit::USAGE, message: message.to_string() }
+    }
+
+    fn not_carried_out(message: impl ToString) -> Self {
+        Failure { code: exit::NOT_CARRIED_OUT, message: message.to_string() }
+    }
+}
+
+type Outcome = Result<u8, Failure>;
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    let outcome = match cli.command {
+        Command::Run(arguments) => run::main(&arguments),
+        Command::Demo(arguments) => demo::main(&arguments),
+        Command::DemoService(arguments) => demo_service::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments),
+        Command::Validate(arguments) => validate::main(&arguments),
+        Command::Init => init::main(),
+        Command::Certs(arguments) => certs::main(&arguments),
+        Command::Status(arguments) => control::status(&arguments),
+        Command::Stop(arguments) => control::stop(&arguments),
+        Command::Completions(arguments) => completions::main::<Cli>(&arguments),
+    };
+    ExitCode::from(outcome.unwrap_or_else(|failure| {
+        output::complain(&format!("error: {}", failure.message));
+        failure.code
+    }))
+}
+
+fn log(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .with_env_filter(filter)
+        .init();
+}
+
+/// The runtime of everything but the lanes.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::not_carried_out(format!("no runtime: {error}")))
+}

@@ -1,0 +1,286 @@
+//! `loadgrid run`: reads the test, gathers the grid, carries the run out, reports.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use loadgrid_worker::{limits, tls};
+use tokio::sync::watch;
+
+use super::flags::TestFlags;
+use super::{Failure, Outcome, exit, output, progress, runtime};
+use crate::grid::{self, Options, Policy, RunState, Security, Snapshot, StopReason};
+use crate::plan::{Capacity, Plan};
+use crate::report::build::{self, Circumstance};
+use crate::report::{self, Format, Report};
+use crate::spec::{self, LoadTest, units};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The test's file (see `loadgrid init`); flags alone do as well.
+    #[arg(value_name = "TEST.yaml")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    test: TestFlags,
+    #[command(flatten)]
+    grid: GridFlags,
+    #[command(flatten)]
+    report: ReportFlags,
+    /// Show what would be sent, and by whom; send nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Who sends.
+#[derive(Args)]
+#[command(next_help_heading = "Grid")]
+pub(super) struct GridFlags {
+    /// Workers: embedded ones, or with --listen how many to wait for [default: 1].
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Generator threads of each embedded worker [default: the cores less one, dealt out].
+    #[arg(long, value_name = "N")]
+    lanes: Option<u32>,
+    /// Wait here for `loadgrid-worker` processes instead of embedding workers.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The folder with ca.pem, coordinator.pem and coordinator.key (`loadgrid certs` makes them).
+    #[arg(long, value_name = "DIR", default_value = "certs", env = "LOADGRID_TLS_DIR")]
+    tls_dir: PathBuf,
+    /// Speak plaintext with workers. Whoever reaches the port can join, and read the test.
+    #[arg(long)]
+    insecure: bool,
+    /// How long to wait for the workers.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    join_timeout: String,
+    /// When a worker is gone: go on without it, or stop and fail.
+    #[arg(long, value_name = "fail|continue", default_value = "continue", value_parser = parse_policy)]
+    on_worker_loss: Policy,
+    /// How long a worker that is gone may take to come back.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    rejoin: String,
+}
+
+/// What to do with the result.
+#[derive(Args)]
+#[command(next_help_heading = "Report")]
+pub(super) struct ReportFlags {
+    /// What goes to stdout: text, json, html, junit, markdown or hlog.
+    #[arg(short, long, default_value = "text")]
+    output: Format,
+    /// Write another report to a file (repeatable), such as html=report.html.
+    #[arg(long, value_name = "FORMAT=PATH", value_parser = parse_report)]
+    report: Vec<(Format, PathBuf)>,
+    /// Judge quantiles by their interval, or (off) by the bare estimate.
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = parse_switch)]
+    confidence: bool,
+    /// Stop as soon as an objective can't be met any more.
+    #[arg(long)]
+    abort_on_fail: bool,
+    /// No progress on stderr.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+fn parse_policy(text: &str) -> Result<Policy, String> {
+    match text {
+        "fail" => Ok(Policy::Fail),
+        "continue" => Ok(Policy::Continue),
+        _ => Err("write fail or continue".to_owned()),
+    }
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off".to_owned()),
+    }
+}
+
+fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
+    let (format, path) = text.split_once('=').ok_or("write FORMAT=PATH, such as html=report.html")?;
+    if path.is_empty() {
+        return Err("the path is missing: write FORMAT=PATH, such as html=report.html".to_owned());
+    }
+    Ok((format.parse()?, PathBuf::from(path)))
+}
+
+/// A run that is understood and not begun.
+pub(super) struct Prepared {
+    pub plan: Plan,
+    pub options: Options,
+    /// Lanes of each embedded worker.
+    pub lanes: u32,
+    pub listen: Option<(SocketAddr, Security)>,
+    pub confidence: bool,
+    pub quiet: bool,
+}
+
+pub(super) fn main(arguments: &Arguments) -> Outcome {
+    let test = read_test(arguments.file.as_deref(), arguments.test.draft()?)?;
+    let prepared = prepare(test, &arguments.grid, &arguments.report)?;
+    if arguments.dry_run {
+        return super::validate::show_plan(&prepared);
+    }
+    let report = carry_out(prepared)?;
+    deliver(&report, arguments.report.output, &arguments.report.report)
+}
+
+/// Reads and checks a test.
+pub(super) fn read_test(file: Option<&std::path::Path>, flags: spec::Draft) -> Result<LoadTest, Failure> {
+    let text = file
+        .map(|path| {
+            fs::read_to_string(path).map_err(|e| Failure::usage(format!("{} can't be read: {e}", path.display())))
+        })
+        .transpose()?;
+    let name = file.map(|path| path.display().to_string()).unwrap_or_default();
+    spec::load(text.as_deref().map(|text| (name.as_str(), text)), flags).map_err(Failure::usage)
+}
+
+fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -> Result<Prepared, Failure> {
+    let workers = flags.workers.unwrap_or(1);
+    if workers == 0 || workers > 10_000 {
+        return Err(Failure::usage("--workers: at least 1 and at most 10000"));
+    }
+    let time = |flag: &str, text: &str| {
+        units::duration_ns(text).map(Duration::from_nanos).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+    };
+    let listen = match flags.listen {
+        None => None,
+        Some(address) if flags.insecure => {
+            output::complain("warning: --insecure: whoever reaches the port can join the grid and read the test");
+            Some((address, Security::Insecure))
+        }
+        Some(address) => {
+            let material = tls::Files::in_dir(&flags.tls_dir, "coordinator").read().map_err(Failure::usage)?;
+            Some((address, Security::Tls(material)))
+        }
+    };
+    if flags.lanes == Some(0) {
+        return Err(Failure::usage("--lanes 0: a worker needs at least one"));
+    }
+    let spare = limits::cores().saturating_sub(1).max(1);
+    Ok(Prepared {
+        plan: Plan {
+            run: ulid::Ulid::generate().to_string(),
+            // Half of a ULID's randomness is more than enough, and short enough to be typed again.
+            seed: test.seed.unwrap_or_else(|| u64::from(ulid::Ulid::generate().random() as u32)),
+            test,
+        },
+        options: Options {
+            workers,
+            join_timeout: time("--join-timeout", &flags.join_timeout)?,
+            on_worker_loss: flags.on_worker_loss,
+            rejoin: time("--rejoin", &flags.rejoin)?,
+            abort_on_fail: report.abort_on_fail,
+        },
+        lanes: flags.lanes.unwrap_or((spare / workers as u32).max(1)),
+        listen,
+        confidence: report.confidence,
+        quiet: report.quiet,
+    })
+}
+
+/// The demo's run: embedded workers, everything else as by default.
+pub(super) fn prepare_embedded(test: LoadTest, workers: usize, quiet: bool) -> Prepared {
+    Prepared {
+        plan: Plan { run: ulid::Ulid::generate().to_string(), seed: test.seed.unwrap_or(42), test },
+        options: Options {
+            workers,
+            join_timeout: Duration::from_secs(10),
+            on_worker_loss: Policy::Continue,
+            rejoin: Duration::from_secs(10),
+            abort_on_fail: false,
+        },
+        lanes: 1,
+        listen: None,
+        confidence: true,
+        quiet,
+    }
+}
+
+/// Runs to the end, or to ctrl-C, and builds the report.
+pub(super) fn carry_out(prepared: Prepared) -> Result<Report, Failure> {
+    // The only wall clock of a run: when it began, for people.
+    let started_at = jiff::Timestamp::now();
+    let confidence = prepared.confidence;
+    let runtime = runtime()?;
+    let state = runtime.block_on(drive(prepared))?;
+    // Workers in this process have nothing left to do: they are not waited for.
+    runtime.shutdown_background();
+    let circumstance = Circumstance { started_at: started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), confidence };
+    build::build(&state, &circumstance).map_err(Failure::not_carried_out)
+}
+
+async fn drive(prepared: Prepared) -> Result<RunState, Failure> {
+    let Prepared { plan, options, lanes, listen, quiet, .. } = prepared;
+    let (events, received) = grid::events();
+    let (stop, stopped) = watch::channel(None);
+    let (snapshots, watched) = watch::channel(Snapshot::default());
+    match listen {
+        Some((address, security)) => {
+            let scheme = if matches!(security, Security::Tls(_)) { "https" } else { "http" };
+            let run = plan.run.clone();
+            let listener = grid::listen(address, security, run, events, stop.clone(), watched.clone()).await;
+            let address = listener.map_err(Failure::not_carried_out)?.address;
+            let insecure = if scheme == "http" { " --insecure" } else { "" };
+            output::complain(&format!(
+                "waiting for {} workers: loadgrid-worker --coordinator {scheme}://{address}{insecure}",
+                options.workers
+            ));
+        }
+        None => grid::embed(options.workers, lanes, events),
+    }
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let showing = (!quiet).then(|| tokio::spawn(progress::show(progress::About::of(&plan), watched)));
+    let carried_out = grid::carry_out(plan, options, received, stopped, snapshots).await;
+    if let Some(showing) = showing {
+        // It ends with the run; a panel that can't be drawn is no reason to lose the result.
+        let _ = showing.await;
+    }
+    carried_out.map_err(|error| match error {
+        grid::RunError::Stopped => Failure { code: exit::INTERRUPTED, message: error.to_string() },
+        error => Failure::not_carried_out(error),
+    })
+}
+
+/// The first signal ends the run in order, the second one at once.
+async fn stop_on_signal(stop: watch::Sender<Option<StopReason>>) {
+    limits::asked_to_end().await;
+    output::complain("stopping; once more to leave without a report");
+    stop.send_if_modified(|reason| reason.is_none() && reason.replace(StopReason::Interrupted).is_none());
+    limits::asked_to_end().await;
+    std::process::exit(i32::from(exit::INTERRUPTED));
+}
+
+/// Writes all reports that were asked for; the exit code is the run's, unless one can't be written.
+pub(super) fn deliver(report: &Report, to_stdout: Format, files: &[(Format, PathBuf)]) -> Outcome {
+    let render = |format, colour| report::render(report, format, colour).map_err(Failure::not_carried_out);
+    output::print(&render(to_stdout, output::stdout_has_colour())?)?;
+    let mut failed = None;
+    for (format, path) in files {
+        let written = render(*format, false).and_then(|text| {
+            output::write_file(path, &text)
+                .map_err(|error| Failure::not_carried_out(format!("the {format} report: {error}")))
+        });
+        // The others are written all the same.
+        if let Err(failure) = written
+            && let Some(Failure { message, .. }) = failed.replace(failure)
+        {
+            output::complain(&format!("error: {message}"));
+        }
+    }
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(report.exit_code),
+    }
+}
+
+/// What each embedded worker can take, for a plan that is only shown.
+pub(super) fn capacities(prepared: &Prepared) -> Vec<Capacity> {
+    let capacity = Capacity { lanes: prepared.lanes, max_connections: limits::raise_descriptors() };
+    vec![capacity; prepared.options.workers]
+}

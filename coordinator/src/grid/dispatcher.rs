@@ -1,0 +1,444 @@
+//! The dispatcher: the only one who changes the state of a run.
+//!
+//! It takes events in one line, turns them into commands, and sends what follows from them. Time comes in here alone.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use loadgrid_proto::v1;
+use loadgrid_proto::v1::coordinator_message::Kind as ToWorker;
+use loadgrid_proto::v1::worker_message::Kind as FromWorker;
+use loadgrid_worker::clock;
+use loadgrid_worker::interval::Interval;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::run::{Applied, Command, MemberState, Phase, Policy, RunError, RunState, StopReason};
+use super::server::{Event, Outgoing};
+use super::{LastSecond, Options, PhaseName, SILENCE_MAX, Snapshot};
+use crate::plan::{Capacity, Plan};
+use crate::slo::Part;
+use crate::slo::feasible::lost_cause;
+
+/// How often silence, patience and progress are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long workers may take to look up targets and count their shards.
+const READY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// From the decision to start to the start: at least this, and four times the clock's error.
+const START_LEAD_NS: u64 = 30_000_000;
+
+/// After an order to stop, farewells are waited for so long.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Beyond the last timeout, farewells are waited for so long.
+const END_PATIENCE_NS: u64 = 10_000_000_000;
+
+/// How often objectives are looked at with `--abort-on-fail`.
+const FEASIBLE_EVERY: Duration = Duration::from_secs(1);
+
+struct Session {
+    number: u64,
+    outgoing: Outgoing,
+    heard: Instant,
+}
+
+pub(super) struct Dispatcher {
+    state: RunState,
+    options: Options,
+    events: mpsc::Receiver<Event>,
+    stop: watch::Receiver<Option<StopReason>>,
+    snapshots: watch::Sender<Snapshot>,
+    sessions: HashMap<String, Session>,
+    planned: u64,
+    stopped_at: Option<Instant>,
+}
+
+impl Dispatcher {
+    pub(super) fn new(
+        plan: Plan,
+        options: Options,
+        events: mpsc::Receiver<Event>,
+        stop: watch::Receiver<Option<StopReason>>,
+        snapshots: watch::Sender<Snapshot>,
+    ) -> Self {
+        let state = RunState::new(plan);
+        Dispatcher { state, options, events, stop, snapshots, sessions: HashMap::new(), planned: 0, stopped_at: None }
+    }
+
+    pub(super) async fn run(mut self) -> Result<RunState, RunError> {
+        let carried_out = self.carry_out().await;
+        let run = self.state.plan.run.clone();
+        for worker in self.sessions.keys() {
+            let release = v1::Release { run: run.clone(), shutdown: false };
+            self.send(worker, ToWorker::Release(release));
+        }
+        // The releases are on their way as soon as the sessions' tasks run once more.
+        tokio::task::yield_now().await;
+        carried_out?;
+        Ok(self.state)
+    }
+
+    async fn carry_out(&mut self) -> Result<(), RunError> {
+        self.gather().await?;
+        self.prepare().await?;
+        self.start()?;
+        self.follow().await;
+        let _ = self.state.apply(Command::End);
+        Ok(())
+    }
+
+    async fn gather(&mut self) -> Result<(), RunError> {
+        let until = Instant::now() + self.options.join_timeout;
+        while self.state.members.len() < self.options.workers {
+            self.publish(PhaseName::Gathering);
+            if !self.step(until).await? {
+                return Err(RunError::TooFewWorkers {
+                    wanted: self.options.workers,
+                    joined: self.state.members.len(),
+                    seconds: self.options.join_timeout.as_secs(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare(&mut self) -> Result<(), RunError> {
+        self.state.apply(Command::Assign).map_err(into_run_error)?;
+        self.planned = self.state.results.workers.values().filter_map(|worker| worker.planned).sum();
+        self.publish(PhaseName::Preparing);
+        let plan = &self.state.plan;
+        for (worker, member) in &self.state.members {
+            if let Some(share) = member.share {
+                self.send(worker, ToWorker::Assignment(plan.assignment(share)));
+            }
+        }
+        let until = Instant::now() + READY_PATIENCE;
+        loop {
+            let waiting = self.state.members.values().find(|member| member.state != MemberState::Ready);
+            let Some(waiting) = waiting.map(|member| member.name.clone()) else { return Ok(()) };
+            if !self.step(until).await? {
+                return Err(RunError::NotReady { worker: waiting, seconds: READY_PATIENCE.as_secs() });
+            }
+        }
+    }
+
+    fn start(&mut self) -> Result<(), RunError> {
+        let bound = self.state.members.values().map(|member| member.clock_bound_ns).max().unwrap_or(0);
+        let start_ns = clock::now_ns() + START_LEAD_NS + bound.saturating_mul(4).min(10 * START_LEAD_NS);
+        self.state.apply(Command::Start { start_ns }).map_err(into_run_error)?;
+        let run = self.state.plan.run.clone();
+        for worker in self.sessions.keys() {
+            self.send(worker, ToWorker::Start(v1::StartAt { run: run.clone(), start_ns }));
+        }
+        Ok(())
+    }
+
+    /// From the start to the last farewell, or to the end of patience.
+    async fn follow(&mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        let mut feasible_at = Instant::now() + FEASIBLE_EVERY;
+        while !self.state.is_settled() {
+            tokio::select! {
+                event = self.events.recv() => match event {
+                    Some(event) => {
+                        // After the start nothing that one worker says ends the run of the others.
+                        if let Err(error) = self.take(event) {
+                            tracing::warn!("{error}");
+                        }
+                    }
+                    None => return,
+                },
+                _ = tick.tick() => {
+                    self.look_after_workers();
+                    if self.options.abort_on_fail && Instant::now() >= feasible_at {
+                        feasible_at = Instant::now() + FEASIBLE_EVERY;
+                        self.abort_if_lost();
+                    }
+                    self.publish(if self.stopped_at.is_some() { PhaseName::Ending } else { PhaseName::Running });
+                }
+                reason = stop_asked(&mut self.stop), if self.stopped_at.is_none() => self.stop_all(reason),
+            }
+        }
+    }
+
+    /// Waits for one event before `until`; false when the time is up.
+    async fn step(&mut self, until: Instant) -> Result<bool, RunError> {
+        tokio::select! {
+            event = self.events.recv() => match event {
+                Some(event) => self.take(event).map(|()| true),
+                None => Err(RunError::Stopped),
+            },
+            () = tokio::time::sleep_until(until) => Ok(false),
+            _ = stop_asked(&mut self.stop) => Err(RunError::Stopped),
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), RunError> {
+        match event {
+            Event::Joined { session, hello, outgoing } => self.joined(session, hello, outgoing),
+            Event::Left { session, worker } => {
+                if self.sessions.get(&worker).is_some_and(|current| current.number == session) {
+                    self.sessions.remove(&worker);
+                    self.left(worker);
+                }
+                Ok(())
+            }
+            Event::Said { session, worker, kind } => {
+                match self.sessions.get_mut(&worker) {
+                    Some(current) if current.number == session => current.heard = Instant::now(),
+                    // From a stream that was given up for a newer one.
+                    _ => return Ok(()),
+                }
+                let _ = self.state.apply(Command::Back { worker: worker.clone() });
+                self.said(worker, *kind)
+            }
+        }
+    }
+
+    fn joined(&mut self, number: u64, hello: v1::Hello, outgoing: Outgoing) -> Result<(), RunError> {
+        let worker = hello.worker;
+        self.sessions.insert(worker.clone(), Session { number, outgoing, heard: Instant::now() });
+        let known = self.state.members.contains_key(&worker);
+        let capacity = Capacity { lanes: hello.lanes, max_connections: hello.max_connections };
+        let gathering = self.state.phase == Phase::Gathering;
+        if gathering && self.state.members.len() < self.options.workers {
+            let _ = self.state.apply(Command::Join { worker: worker.clone(), name: hello.name, capacity });
+        } else if known {
+            tracing::info!("worker {} is back", hello.name);
+            let _ = self.state.apply(Command::Back { worker: worker.clone() });
+        } else {
+            tracing::info!("worker {} came too late for this run and waits", hello.name);
+        }
+        let merged = self.state.results.workers.get(&worker).map_or(0, |results| results.merged());
+        let lost = self.state.members.get(&worker).is_some_and(|member| member.state == MemberState::Lost);
+        let resume = known && !lost && hello.run == self.state.plan.run;
+        let protocol_version = loadgrid_proto::PROTOCOL_VERSION;
+        self.send(&worker, ToWorker::Welcome(v1::Welcome { protocol_version, merged, resume }));
+        if known && !resume && self.state.phase == Phase::Preparing {
+            // It lost its assignment with the stream, or never got it.
+            let share = self.state.members.get(&worker).and_then(|member| member.share);
+            share.into_iter().for_each(|s| self.send(&worker, ToWorker::Assignment(self.state.plan.assignment(s))));
+        }
+        if let (true, Phase::Running { start_ns }) = (resume, &self.state.phase) {
+            // The order to start, or to stop, may have been lost with the old stream.
+            let run = self.state.plan.run.clone();
+            self.send(&worker, ToWorker::Start(v1::StartAt { run: run.clone(), start_ns: *start_ns }));
+            if let Some(reason) = &self.state.stopped {
+                self.send(&worker, ToWorker::Stop(v1::Stop { run, reason: reason.to_string() }));
+            }
+        }
+        Ok(())
+    }
+
+    fn left(&mut self, worker: String) {
+        if self.state.phase == Phase::Gathering {
+            self.state.members.remove(&worker);
+            return;
+        }
+        let complete = self.state.members.get(&worker).is_none_or(|member| member.state == MemberState::Complete);
+        if !complete {
+            tracing::warn!("worker {} is away", self.name(&worker));
+            let _ = self.state.apply(Command::Away { worker, now_ns: clock::now_ns() });
+        }
+    }
+
+    fn said(&mut self, worker: String, kind: FromWorker) -> Result<(), RunError> {
+        let run = self.state.plan.run.clone();
+        let applied = match kind {
+            FromWorker::Ready(ready) if ready.run == run => self.state.apply(Command::Ready {
+                worker: worker.clone(),
+                planned_warmup: ready.planned_warmup,
+                planned: ready.planned,
+                clock_bound_ns: ready.clock_bound_ns,
+            }),
+            FromWorker::Trouble(trouble) if trouble.run == run => {
+                return Err(RunError::Trouble { worker: self.name(&worker), message: trouble.message });
+            }
+            FromWorker::Interval(message) if message.run == run => match Interval::decode(&message) {
+                Ok(interval) => {
+                    self.state.apply(Command::Interval { worker: worker.clone(), interval: Box::new(interval) })
+                }
+                Err(error) => {
+                    tracing::error!("worker {}: {error}; what it measured is not counted", self.name(&worker));
+                    return Ok(());
+                }
+            },
+            FromWorker::Farewell(farewell) if farewell.run == run => self.state.apply(Command::Farewell {
+                worker: worker.clone(),
+                last_sequence: farewell.last_sequence,
+                not_started_warmup: farewell.not_started_warmup,
+                not_started: farewell.not_started,
+            }),
+            // Of a run that is over, or not for the dispatcher.
+            _ => return Ok(()),
+        };
+        match applied {
+            Ok(Applied::Merged { up_to }) => self.send(&worker, ToWorker::Ack(v1::Ack { run, sequence: up_to })),
+            Ok(Applied::Done) => {}
+            Err(super::run::Rejected::Run(error)) => return Err(error),
+            Err(rejected) => tracing::warn!("worker {}: {rejected}", self.name(&worker)),
+        }
+        Ok(())
+    }
+
+    /// Finds who is silent, and who is away for too long.
+    fn look_after_workers(&mut self) {
+        let now_ns = clock::now_ns();
+        let silent: Vec<String> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.heard.elapsed() > SILENCE_MAX)
+            .map(|(worker, _)| worker.clone())
+            .collect();
+        for worker in silent {
+            // Its stream is given up: it will dial anew if it lives.
+            self.sessions.remove(&worker);
+            self.left(worker);
+        }
+        let overdue = self.is_overdue(now_ns);
+        let unsettled = |state: MemberState| !matches!(state, MemberState::Complete | MemberState::Lost);
+        let others_settled = |worker: &str, state: &RunState| {
+            state
+                .members
+                .iter()
+                .all(|(id, member)| id == worker || !unsettled(member.state) || member.away_ns.is_some())
+        };
+        let away: Vec<(String, u64)> = self
+            .state
+            .members
+            .iter()
+            .filter(|(_, member)| unsettled(member.state))
+            .filter_map(|(id, member)| Some((id.clone(), member.away_ns?)))
+            .collect();
+        for (worker, since_ns) in away {
+            let away_for = Duration::from_nanos(now_ns.saturating_sub(since_ns));
+            if self.options.on_worker_loss == Policy::Fail && away_for > SILENCE_MAX && self.stopped_at.is_none() {
+                self.stop_all(StopReason::WorkerLost(self.name(&worker)));
+            }
+            let patience = if self.stopped_at.is_some() { STOP_PATIENCE } else { self.options.rejoin };
+            if overdue || (away_for > patience && others_settled(&worker, &self.state)) {
+                tracing::warn!("worker {} did not come back: what it owed is lost", self.name(&worker));
+                let _ = self.state.apply(Command::Lose { worker });
+            }
+        }
+        if overdue {
+            let late: Vec<String> =
+                self.state.members.iter().filter(|(_, m)| unsettled(m.state)).map(|(id, _)| id.clone()).collect();
+            for worker in late {
+                tracing::warn!("worker {} did not end in time: what it owed is lost", self.name(&worker));
+                let _ = self.state.apply(Command::Lose { worker });
+            }
+        }
+    }
+
+    /// Whether even the slowest worker should have said farewell.
+    fn is_overdue(&self, now_ns: u64) -> bool {
+        if self.stopped_at.is_some_and(|at| at.elapsed() > STOP_PATIENCE) {
+            return true;
+        }
+        let test = &self.state.plan.test;
+        let Phase::Running { start_ns } = self.state.phase else { return false };
+        // A closed loop with a count ends when it is done.
+        let endless = !self.state.plan.is_open_loop() && test.load.requests.is_some();
+        let end = start_ns + test.load.duration_ns() + test.max_wait_ns + test.timeout_ns + END_PATIENCE_NS;
+        !endless && now_ns > end
+    }
+
+    fn stop_all(&mut self, reason: StopReason) {
+        self.stopped_at = Some(Instant::now());
+        let stop = v1::Stop { run: self.state.plan.run.clone(), reason: reason.to_string() };
+        let _ = self.state.apply(Command::Stop { reason });
+        for worker in self.sessions.keys() {
+            self.send(worker, ToWorker::Stop(stop.clone()));
+        }
+    }
+
+    fn abort_if_lost(&mut self) {
+        if self.stopped_at.is_some() || !self.state.plan.is_open_loop() {
+            return;
+        }
+        let test = &self.state.plan.test;
+        let weights: u64 = test.requests.iter().map(|request| u64::from(request.weight)).sum();
+        let cause = test.slos.iter().find_map(|slo| {
+            let request = slo.metric.request().and_then(|name| test.requests.iter().position(|r| r.name == name));
+            // A request's share of the plan, rounded up: it may allow a little more, never less.
+            let planned = request.map_or(self.planned, |place| {
+                (self.planned * u64::from(test.requests[place].weight)).div_ceil(weights) + weights
+            });
+            let why = lost_cause(slo, &self.state.results, request.map(|place| place as u32), planned)?;
+            Some(format!("{} ({why})", slo.text))
+        });
+        if let Some(cause) = cause {
+            self.stop_all(StopReason::LostCause(cause));
+        }
+    }
+
+    fn send(&self, worker: &str, kind: ToWorker) {
+        let Some(session) = self.sessions.get(worker) else { return };
+        let message = v1::CoordinatorMessage { kind: Some(kind) };
+        if session.outgoing.try_send(Ok(message)).is_err() {
+            // It does not read: it will be found silent, and told again when it is back.
+            tracing::debug!("a message to worker {worker} was not taken");
+        }
+    }
+
+    fn name(&self, worker: &str) -> String {
+        self.state.members.get(worker).map_or_else(|| worker.to_owned(), |member| member.name.clone())
+    }
+
+    fn publish(&self, phase: PhaseName) {
+        let (sent, errors) = self.state.results.sent_and_errors();
+        let elapsed = match self.state.phase {
+            Phase::Running { start_ns } => clock::now_ns().checked_sub(start_ns).map(Duration::from_nanos),
+            _ => None,
+        };
+        let away = self.state.members.values().filter(|member| member.away_ns.is_some());
+        self.snapshots.send_replace(Snapshot {
+            phase,
+            joined: self.state.members.len(),
+            wanted: self.options.workers,
+            elapsed,
+            planned: self.planned,
+            sent,
+            errors,
+            last_second: self.last_second(),
+            away: away.map(|member| member.name.clone()).collect(),
+        });
+    }
+
+    /// The newest second but one: workers report the newest at slightly different times.
+    fn last_second(&self) -> LastSecond {
+        let seconds = self.state.results.timeline.seconds();
+        let place = if self.state.members.len() > 1 { 2 } else { 1 };
+        let Some(second) = seconds.len().checked_sub(place).and_then(|at| seconds.get(at)) else {
+            return LastSecond::default();
+        };
+        let latency = second.part(Part::Latency, None, None);
+        LastSecond {
+            achieved: second.started,
+            errors: second.errors,
+            in_flight: second.in_flight,
+            waiting: second.waiting,
+            p50_ns: latency.quantile(0.5),
+            p99_ns: latency.quantile(0.99),
+        }
+    }
+}
+
+/// Resolves once there is a reason to stop.
+async fn stop_asked(stop: &mut watch::Receiver<Option<StopReason>>) -> StopReason {
+    match stop.wait_for(Option::is_some).await {
+        Ok(reason) => reason.clone().unwrap_or(StopReason::Interrupted),
+        // Nobody is left who could ask.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn into_run_error(rejected: super::run::Rejected) -> RunError {
+    match rejected {
+        super::run::Rejected::Run(error) => error,
+        other => RunError::Plan(other.to_string()),
+    }
+}

@@ -1,0 +1,315 @@
+//! The state of a run and everything that can happen to it, as a pure function: [`RunState::apply`].
+//!
+//! No clock, no sockets: commands carry their instants. The same function can be driven by a log.
+
+use std::collections::BTreeMap;
+
+use loadgrid_worker::interval::Interval;
+
+use crate::plan::{Capacity, Plan, Share};
+use crate::results::{Merged, Results, WorkerResults};
+
+/// What to do when a worker is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The others go on; what it owed is lost, and the verdict inconclusive.
+    Continue,
+    /// The run is stopped and has failed.
+    Fail,
+}
+
+/// Why a run was stopped before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// Ctrl-C or a signal.
+    Interrupted,
+    /// By an operator, with these words.
+    Operator(String),
+    /// An objective that can't be met any more.
+    LostCause(String),
+    /// The policy for a lost worker.
+    WorkerLost(String),
+}
+
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StopReason::Interrupted => f.write_str("interrupted"),
+            StopReason::Operator(words) => write!(f, "stopped by an operator: {words}"),
+            StopReason::LostCause(why) => write!(f, "an objective can't be met any more: {why}"),
+            StopReason::WorkerLost(name) => write!(f, "worker {name} is gone (--on-worker-loss fail)"),
+        }
+    }
+}
+
+/// Why a run was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    #[error(
+        "{wanted} workers are wanted and {joined} came within {seconds} s: start `loadgrid-worker --coordinator …`, or ask for fewer (--workers)"
+    )]
+    TooFewWorkers { wanted: usize, joined: usize, seconds: u64 },
+    #[error("worker {worker} can't carry its part out: {message}")]
+    Trouble { worker: String, message: String },
+    #[error("worker {worker} was not ready within {seconds} s")]
+    NotReady { worker: String, seconds: u64 },
+    #[error("{0}")]
+    Plan(String),
+    #[error("worker {worker} planned {theirs} requests where the coordinator planned {ours}: their versions differ")]
+    PlansDiffer { worker: String, ours: u64, theirs: u64 },
+    #[error("stopped before the load began")]
+    Stopped,
+}
+
+/// Where a worker is in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberState {
+    Joined,
+    Assigned,
+    Ready,
+    /// Said farewell: everything it had to say is merged.
+    Complete,
+    /// Gone for good.
+    Lost,
+}
+
+/// A worker's membership in a run.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub name: String,
+    pub capacity: Capacity,
+    pub state: MemberState,
+    pub share: Option<Share>,
+    /// Since when its session is broken or silent, ns; `None` while it is there.
+    pub away_ns: Option<u64>,
+    pub clock_bound_ns: u64,
+}
+
+/// Where the run is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Gathering,
+    Preparing,
+    Running { start_ns: u64 },
+    Over,
+}
+
+/// What happens.
+#[derive(Debug)]
+pub enum Command {
+    Join {
+        worker: String,
+        name: String,
+        capacity: Capacity,
+    },
+    /// The session broke, or fell silent.
+    Away {
+        worker: String,
+        now_ns: u64,
+    },
+    Back {
+        worker: String,
+    },
+    /// Deal the plan out to those who joined.
+    Assign,
+    Ready {
+        worker: String,
+        planned_warmup: u64,
+        planned: u64,
+        clock_bound_ns: u64,
+    },
+    Start {
+        start_ns: u64,
+    },
+    Interval {
+        worker: String,
+        interval: Box<Interval>,
+    },
+    Farewell {
+        worker: String,
+        last_sequence: u64,
+        not_started_warmup: u64,
+        not_started: u64,
+    },
+    /// It will not come back.
+    Lose {
+        worker: String,
+    },
+    Stop {
+        reason: StopReason,
+    },
+    End,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    Done,
+    /// Merged up to this number, now or before: to be acknowledged.
+    Merged {
+        up_to: u64,
+    },
+}
+
+/// Why a command was refused. The state is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    #[error("there is no such worker in this run")]
+    Stranger,
+    #[error("the run is past that")]
+    TooLate,
+    #[error("results are missing before these")]
+    Gap,
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// A run, complete: what is planned, who takes part, what was measured.
+#[derive(Clone, Debug)]
+pub struct RunState {
+    pub plan: Plan,
+    pub phase: Phase,
+    pub members: BTreeMap<String, Member>,
+    pub results: Results,
+    pub stopped: Option<StopReason>,
+}
+
+impl RunState {
+    pub fn new(plan: Plan) -> Self {
+        RunState { plan, phase: Phase::Gathering, members: BTreeMap::new(), results: Results::default(), stopped: None }
+    }
+
+    /// The only way a run changes.
+    ///
+    /// # Errors
+    /// The command does not fit the state, which is left as it was.
+    pub fn apply(&mut self, command: Command) -> Result<Applied, Rejected> {
+        match command {
+            Command::Join { worker, name, capacity } => self.join(worker, name, capacity)?,
+            Command::Away { worker, now_ns } => {
+                self.member(&worker)?.away_ns.get_or_insert(now_ns);
+            }
+            Command::Back { worker } => self.member(&worker)?.away_ns = None,
+            Command::Assign => self.assign()?,
+            Command::Ready { worker, planned_warmup, planned, clock_bound_ns } => {
+                self.ready(&worker, planned_warmup, planned, clock_bound_ns)?;
+            }
+            Command::Start { start_ns } => {
+                if self.phase != Phase::Preparing || self.members.values().any(|m| m.state != MemberState::Ready) {
+                    return Err(Rejected::TooLate);
+                }
+                self.phase = Phase::Running { start_ns };
+            }
+            Command::Interval { worker, interval } => return self.interval(&worker, &interval),
+            Command::Farewell { worker, last_sequence, not_started_warmup, not_started } => {
+                self.farewell(&worker, last_sequence, (not_started_warmup, not_started))?;
+            }
+            Command::Lose { worker } => {
+                let member = self.member(&worker)?;
+                if member.state != MemberState::Complete {
+                    member.state = MemberState::Lost;
+                }
+            }
+            Command::Stop { reason } => {
+                self.stopped.get_or_insert(reason);
+            }
+            Command::End => self.phase = Phase::Over,
+        }
+        Ok(Applied::Done)
+    }
+
+    /// Whether nothing more is to come.
+    pub fn is_settled(&self) -> bool {
+        self.members.values().all(|member| matches!(member.state, MemberState::Complete | MemberState::Lost))
+    }
+
+    /// The lost ones' names.
+    pub fn lost(&self) -> Vec<String> {
+        let lost = self.members.values().filter(|member| member.state == MemberState::Lost);
+        lost.map(|member| member.name.clone()).collect()
+    }
+
+    fn member(&mut self, worker: &str) -> Result<&mut Member, Rejected> {
+        self.members.get_mut(worker).ok_or(Rejected::Stranger)
+    }
+
+    fn join(&mut self, worker: String, name: String, capacity: Capacity) -> Result<(), Rejected> {
+        if self.phase != Phase::Gathering {
+            return Err(Rejected::TooLate);
+        }
+        let member =
+            Member { name, capacity, state: MemberState::Joined, share: None, away_ns: None, clock_bound_ns: 0 };
+        self.members.insert(worker, member);
+        Ok(())
+    }
+
+    fn assign(&mut self) -> Result<(), Rejected> {
+        if self.phase != Phase::Gathering {
+            return Err(Rejected::TooLate);
+        }
+        let capacities: Vec<Capacity> = self.members.values().map(|member| member.capacity).collect();
+        let shares = self.plan.shares(&capacities).map_err(RunError::Plan)?;
+        let mut workers = BTreeMap::new();
+        for ((id, member), share) in self.members.iter_mut().zip(shares) {
+            member.state = MemberState::Assigned;
+            member.share = Some(share);
+            let (planned_warmup, planned) = self.plan.planned(share);
+            let name = member.name.clone();
+            let results =
+                WorkerResults { name, lanes: share.lanes, planned, planned_warmup, ..WorkerResults::default() };
+            workers.insert(id.clone(), results);
+        }
+        self.results = Results::new(workers, crate::plan::INTERVAL_NS);
+        self.phase = Phase::Preparing;
+        Ok(())
+    }
+
+    fn ready(&mut self, worker: &str, planned_warmup: u64, planned: u64, clock_bound_ns: u64) -> Result<(), Rejected> {
+        let ours = self.results.workers.get(worker).ok_or(Rejected::Stranger)?;
+        let open_loop = self.plan.is_open_loop();
+        let (ours_warmup, ours) = (ours.planned_warmup, ours.planned.unwrap_or(0));
+        if open_loop && (planned != ours || planned_warmup != ours_warmup) {
+            let worker = worker.to_owned();
+            return Err(RunError::PlansDiffer { worker, ours, theirs: planned }.into());
+        }
+        let member = self.member(worker)?;
+        if member.state == MemberState::Assigned {
+            member.state = MemberState::Ready;
+        }
+        member.clock_bound_ns = clock_bound_ns;
+        Ok(())
+    }
+
+    fn interval(&mut self, worker: &str, interval: &Interval) -> Result<Applied, Rejected> {
+        let member = self.member(worker)?;
+        if member.state == MemberState::Lost {
+            // Its share is counted as lost already: two accounts of it would not add up.
+            return Err(Rejected::TooLate);
+        }
+        match self.results.merge(worker, interval) {
+            Merged::Fresh | Merged::Duplicate => {
+                let merged = self.results.workers.get(worker).map_or(0, WorkerResults::merged);
+                Ok(Applied::Merged { up_to: merged })
+            }
+            Merged::Foreign => Err(Rejected::Gap),
+        }
+    }
+
+    fn farewell(&mut self, worker: &str, last_sequence: u64, not_started: (u64, u64)) -> Result<(), Rejected> {
+        let member = self.member(worker)?;
+        if member.state == MemberState::Lost {
+            return Err(Rejected::TooLate);
+        }
+        let results = self.results.workers.get_mut(worker).ok_or(Rejected::Stranger)?;
+        if results.merged() != last_sequence {
+            return Err(Rejected::Gap);
+        }
+        (results.not_started_warmup, results.not_started) = not_started;
+        results.complete = true;
+        self.member(worker)?.state = MemberState::Complete;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,451 @@
+//! A run's state to its report: the figures, the verdict, the exit code.
+
+use std::collections::BTreeMap;
+
+use loadgrid_proto::Recorded;
+use loadgrid_proto::histogram::Histogram;
+use loadgrid_worker::schedule::{Arrivals, Stage};
+
+use super::hdr;
+use super::model::{
+    Connections, Distribution, Gate, Histograms, Interval, Load, Report, Request, RequestHistograms, RunVerdict,
+    SCHEMA, Second, SecondHistogram, Shown, Slo, Validity, Worker,
+};
+use crate::grid::{RunState, StopReason};
+use crate::results::audit::{self, Circumstances, Finding, State};
+use crate::results::coverage::{COVERAGE_MIN, Coverage};
+use crate::results::{Totals, WorkerResults};
+use crate::slo::confidence::quantile_interval;
+use crate::slo::evaluate::{self, Judgement, Verdict};
+use crate::slo::{Comparison, Part};
+use crate::spec::units::show_ns;
+
+const NS: f64 = 1e9;
+
+/// A run that ends within this share of its planned length has its planned length: the last answers take a moment.
+const OVERRUN: f64 = 0.01;
+const OVERRUN_NS: u64 = 250_000_000;
+
+/// Points of a spectrum per tenfold of 1 / (1 − share).
+const SPECTRUM_POINTS: usize = 40;
+
+/// The quantiles that get an interval in the report, with their names in it.
+const INTERVALS: [(&str, f64); 6] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99_9", 0.999), ("p99_99", 0.9999)];
+
+/// What the report needs beside the state.
+#[derive(Clone, Debug)]
+pub struct Circumstance {
+    pub started_at: String,
+    /// `false` judges point estimates.
+    pub confidence: bool,
+}
+
+/// The report of a run.
+///
+/// # Errors
+/// A histogram that can't be encoded: a sentence for people.
+pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, String> {
+    let test = &state.plan.test;
+    let results = &state.results;
+    let total = results.totals(None, false);
+    let coverage = Coverage::of(results);
+    let load = load(state, &coverage);
+    let context = evaluate::Context {
+        requests: test.requests.iter().map(|request| request.name.as_str()).collect(),
+        seconds: load.duration,
+        confidence: circumstance.confidence,
+        max_wait_ns: test.max_wait_ns,
+    };
+    let judgements = evaluate::judge(&test.slos, results, &context);
+    let open_loop = state.plan.is_open_loop();
+    let findings = audit::audit(results, Circumstances { open_loop, stopped: state.stopped.is_some() });
+    let validity = match audit::worst(&findings) {
+        State::Ok => Validity::Valid,
+        State::Degraded => Validity::Degraded,
+        State::Invalid => Validity::Invalid,
+    };
+    let (verdict, reasons) = verdict(state, &judgements, &findings, &coverage);
+    let mut requests = BTreeMap::new();
+    let mut histograms = BTreeMap::new();
+    for (number, (request, url)) in test.requests.iter().zip(&test.urls).enumerate() {
+        let totals = results.totals(Some(number as u32), false);
+        let blocks = results.timeline.blocks(Part::Latency, Some(number as u32));
+        let mut model = request_model(&totals, &blocks);
+        (model.method, model.url, model.weight) = (request.method.clone(), url.clone(), request.weight);
+        histograms.insert(request.name.clone(), request_histograms(&totals)?);
+        requests.insert(request.name.clone(), model);
+    }
+    let blocks = results.timeline.blocks(Part::Latency, None);
+    Ok(Report {
+        schema: SCHEMA.to_owned(),
+        loadgrid: env!("CARGO_PKG_VERSION").to_owned(),
+        run: state.plan.run.clone(),
+        test: test.name.clone(),
+        started_at: circumstance.started_at.clone(),
+        exit_code: exit_code(state, verdict),
+        verdict,
+        reasons,
+        validity,
+        load,
+        total: Request { weight: 0, ..request_model(&total, &blocks) },
+        requests,
+        slos: judgements.iter().map(slo).collect(),
+        audit: findings.into_iter().map(gate).collect(),
+        workers: results.workers.values().map(|worker| self::worker(worker, open_loop)).collect(),
+        timeline: timeline(state),
+        connections: Connections {
+            opened: results.workers.values().map(|worker| worker.health.connections_opened).sum(),
+            unsolicited: results.workers.values().map(|worker| worker.health.unsolicited).sum(),
+            connect_time: distribution(&results.connect_time),
+        },
+        histograms: Histograms {
+            encoding: hdr::ENCODING.to_owned(),
+            requests: histograms,
+            latency_by_second: by_second(state)?,
+            latency_spectrum: spectrum(&total.latency),
+            service_time_spectrum: spectrum(&total.service_time),
+        },
+    })
+}
+
+/// The run's verdict and why. It fails closed: whatever is in doubt is not a pass.
+fn verdict(
+    state: &RunState,
+    judgements: &[Judgement],
+    findings: &[Finding],
+    coverage: &Coverage,
+) -> (RunVerdict, Vec<String>) {
+    let mut reasons: Vec<String> =
+        state.stopped.iter().map(|reason| format!("the run was stopped: {reason}")).collect();
+    let invalid: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.state == State::Invalid)
+        .map(|finding| format!("{}: {}. {}", finding.gate, finding.saw, finding.means))
+        .collect();
+    if !invalid.is_empty() {
+        reasons.extend(invalid);
+        return (RunVerdict::Invalid, reasons);
+    }
+    let mut verdict = RunVerdict::Pass;
+    let failed = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Fail).count();
+    let open = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Inconclusive).count();
+    if failed > 0 {
+        verdict = RunVerdict::Fail;
+        reasons.push(format!("{failed} of {} objectives failed", judgements.len()));
+    }
+    if coverage.completed == 0 {
+        verdict = RunVerdict::Fail;
+        reasons.push("no request succeeded".to_owned());
+    }
+    let mut in_doubt = Vec::new();
+    if open > 0 {
+        in_doubt.push(format!("{open} of {} objectives are not settled by this sample", judgements.len()));
+    }
+    if coverage.share() < COVERAGE_MIN {
+        in_doubt.push(format!(
+            "coverage is {:.2}% of the plan, under {:.1}%",
+            coverage.share() * 100.0,
+            COVERAGE_MIN * 100.0
+        ));
+    }
+    let lost = state.lost();
+    if !lost.is_empty() {
+        in_doubt.push(format!("lost with its results: {}", lost.join(", ")));
+    }
+    // A lost cause is settled; any other early end leaves the rest of the plan untried.
+    if matches!(&state.stopped, Some(reason) if !matches!(reason, StopReason::LostCause(_))) {
+        in_doubt.push("the plan was not carried out to its end".to_owned());
+    }
+    if matches!(state.stopped, Some(StopReason::LostCause(_))) {
+        verdict = RunVerdict::Fail;
+    }
+    if verdict == RunVerdict::Pass && !in_doubt.is_empty() {
+        verdict = RunVerdict::Inconclusive;
+    }
+    reasons.extend(in_doubt);
+    (verdict, reasons)
+}
+
+fn exit_code(state: &RunState, verdict: RunVerdict) -> u8 {
+    match (&state.stopped, verdict) {
+        (Some(StopReason::Interrupted), _) => 130,
+        (Some(StopReason::WorkerLost(_)), _) => 4,
+        (_, RunVerdict::Pass) => 0,
+        (_, RunVerdict::Fail) => 1,
+        (_, RunVerdict::Inconclusive | RunVerdict::Invalid) => 3,
+    }
+}
+
+fn load(state: &RunState, coverage: &Coverage) -> Load {
+    let test = &state.plan.test;
+    let profile = test.load.main();
+    let open_loop = state.plan.is_open_loop();
+    let planned_ns = profile.duration_ns();
+    let ran_ns = state.results.end_ns.saturating_sub(test.load.warmup_ns);
+    let allowed = planned_ns + OVERRUN_NS.max((planned_ns as f64 * OVERRUN) as u64);
+    let whole = planned_ns > 0 && state.stopped.is_none() && ran_ns <= allowed && coverage.lost == 0;
+    let duration = if whole { planned_ns } else { ran_ns } as f64 / NS;
+    let warmup = state.results.totals(None, true);
+    let late = state.results.workers.values().map(|worker| worker.late).sum();
+    Load {
+        model: if open_loop { "open loop" } else { "closed loop" }.to_owned(),
+        arrivals: match test.load.arrivals {
+            Arrivals::Uniform => "uniform",
+            Arrivals::Poisson => "poisson",
+            Arrivals::Closed => "closed",
+        }
+        .to_owned(),
+        profile: profile_text(test),
+        seed: state.plan.seed,
+        planned: coverage.planned,
+        sent: coverage.sent(),
+        completed: coverage.completed,
+        errors: coverage.errors,
+        dropped: coverage.dropped(),
+        dropped_waited: coverage.waited_too_long,
+        dropped_not_started: coverage.not_started,
+        lost: coverage.lost,
+        late,
+        coverage: coverage.share(),
+        target_rate: (open_loop && planned_ns > 0).then(|| profile.cumulative(planned_ns) / (planned_ns as f64 / NS)),
+        achieved_rate: if duration > 0.0 { coverage.sent() as f64 / duration } else { 0.0 },
+        planned_duration: (planned_ns > 0).then_some(planned_ns as f64 / NS),
+        duration,
+        warmup: test.load.warmup_ns as f64 / NS,
+        warmup_requests: warmup.sent(),
+        timeout: test.timeout_ns as f64 / NS,
+        max_wait: test.max_wait_ns as f64 / NS,
+        connections: test.connections,
+        stopped: state.stopped.as_ref().map(ToString::to_string),
+    }
+}
+
+/// The load profile for people.
+pub fn profile_text(test: &crate::spec::LoadTest) -> String {
+    let load = &test.load;
+    let stage = |stage: &Stage| {
+        let rate = |per_s: f64| format!("{}/s", (per_s * 1000.0).round() / 1000.0);
+        let length = show_ns(stage.duration_ns as f64);
+        match stage.from == stage.to {
+            true => format!("{} for {length}", rate(stage.from)),
+            false => format!("{} to {} in {length}", rate(stage.from), rate(stage.to)),
+        }
+    };
+    if load.arrivals == Arrivals::Closed {
+        let connections = test.connections.map_or("all connections".to_owned(), |n| format!("{n} connections"));
+        return match load.requests {
+            Some(count) => format!("{connections}, {count} requests"),
+            None => format!("{connections} for {}", show_ns(load.main().duration_ns() as f64)),
+        };
+    }
+    let arrivals = if load.arrivals == Arrivals::Poisson { "Poisson" } else { "uniform" };
+    let stages: Vec<String> = load.stages.iter().map(stage).collect();
+    let count = load.requests.map(|count| format!(", exactly {count} requests")).unwrap_or_default();
+    format!("{arrivals} arrivals, {}{count}", stages.join(", then "))
+}
+
+fn request_model(totals: &Totals, blocks: &[Recorded]) -> Request {
+    let kinds = totals.error_kinds.iter().map(|(kind, count)| (kind.name().to_owned(), *count));
+    let intervals = INTERVALS.into_iter().filter_map(|(name, quantile)| {
+        let found = quantile_interval(&totals.latency, blocks, quantile)?;
+        let bound = |ns: Option<u64>| ns.map(|ns| ns as f64 / NS);
+        Some((name.to_owned(), Interval { low: bound(found.low), high: bound(found.high) }))
+    });
+    Request {
+        count: totals.sent(),
+        errors: totals.errors,
+        error_rate: if totals.sent() == 0 { 0.0 } else { totals.errors as f64 / totals.sent() as f64 },
+        statuses: totals.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
+        error_kinds: kinds.collect(),
+        bytes_sent: totals.bytes_sent,
+        bytes_received: totals.bytes_received,
+        latency: distribution(&totals.latency),
+        dispatch_lag: distribution(&totals.dispatch_lag),
+        connection_wait: distribution(&totals.connection_wait),
+        service_time: distribution(&totals.service_time),
+        time_to_first_byte: distribution(&totals.time_to_first_byte),
+        latency_intervals: intervals.collect(),
+        ..Request::default()
+    }
+}
+
+/// A histogram's figures in seconds.
+pub fn distribution(histogram: &Histogram) -> Distribution {
+    let summary = histogram.summary();
+    let at = |quantile: f64| histogram.quantile(quantile).map(|ns| ns as f64 / NS);
+    let any = summary.count > 0;
+    Distribution {
+        count: summary.count,
+        min: any.then(|| summary.min as f64 / NS),
+        mean: summary.mean().map(|ns| ns / NS),
+        stddev: summary.stddev().map(|ns| ns / NS),
+        p50: at(0.5),
+        p75: at(0.75),
+        p90: at(0.9),
+        p95: at(0.95),
+        p99: at(0.99),
+        p99_9: at(0.999),
+        p99_99: at(0.9999),
+        max: any.then(|| summary.max as f64 / NS),
+    }
+}
+
+fn dense(recorded: &Recorded) -> Histogram {
+    let mut histogram = Histogram::default();
+    histogram.merge(recorded);
+    histogram
+}
+
+fn slo(judgement: &Judgement) -> Slo {
+    let statistic = &judgement.slo.metric.statistic;
+    let scale = if statistic.is_time() { NS } else { 1.0 };
+    let show =
+        |value: f64| if statistic.is_time() { show_ns(value) } else { statistic.show((value * 1e6).round() / 1e6) };
+    let interval = judgement.interval.map(|(low, high)| {
+        let text = |bound: Option<f64>| bound.map_or_else(|| "n too small".to_owned(), show);
+        (
+            Interval { low: low.map(|v| v / scale), high: high.map(|v| v / scale) },
+            format!("[{}, {}]", text(low), text(high)),
+        )
+    });
+    Slo {
+        expr: judgement.slo.text.clone(),
+        metric: judgement.slo.metric.to_string(),
+        comparison: match judgement.slo.comparison {
+            Comparison::AtMost => "<=",
+            Comparison::AtLeast => ">=",
+        }
+        .to_owned(),
+        limit: judgement.slo.limit / scale,
+        observed: judgement.observed.map(|value| value / scale),
+        interval: interval.as_ref().map(|(interval, _)| *interval),
+        effective_samples: judgement.effective_samples,
+        verdict: match judgement.verdict {
+            Verdict::Pass => RunVerdict::Pass,
+            Verdict::Fail => RunVerdict::Fail,
+            Verdict::Inconclusive => RunVerdict::Inconclusive,
+        },
+        note: judgement.note.clone(),
+        shown: Shown {
+            limit: show(judgement.slo.limit),
+            observed: judgement.observed.map_or_else(|| "missing".to_owned(), show),
+            interval: interval.map(|(_, text)| text).unwrap_or_default(),
+        },
+    }
+}
+
+fn gate(finding: Finding) -> Gate {
+    Gate {
+        gate: finding.gate.to_owned(),
+        state: finding.state.name().to_owned(),
+        saw: finding.saw,
+        means: finding.means.to_owned(),
+        todo: finding.todo.to_owned(),
+    }
+}
+
+fn worker(worker: &WorkerResults, open_loop: bool) -> Worker {
+    Worker {
+        id: worker.name.clone(),
+        lanes: worker.lanes,
+        planned: worker.planned,
+        sent: worker.sent(),
+        errors: worker.errors,
+        dropped: worker.dropped + worker.not_started,
+        lost: worker.lost(),
+        complete: worker.complete,
+        start_skew: worker.health.start_skew_ns.map(|ns| ns as f64 / NS),
+        clock_bound: worker.health.clock_bound_ns as f64 / NS,
+        busy: worker.health.busy_share(),
+        connections: worker.health.connections_max,
+        audit: audit::of_worker(worker, open_loop).name().to_owned(),
+        latency: distribution(&dense(&worker.latency)),
+        service_time: distribution(&dense(&worker.service_time)),
+    }
+}
+
+fn timeline(state: &RunState) -> Vec<Second> {
+    let timeline = &state.results.timeline;
+    let load = &state.plan.test.load;
+    let (warmup, main) = (load.warmup(), load.main());
+    let open_loop = state.plan.is_open_loop();
+    let end = load.warmup_ns + main.duration_ns();
+    let planned_by =
+        |t: u64| warmup.cumulative(t.min(load.warmup_ns)) + main.cumulative(t.saturating_sub(load.warmup_ns));
+    let seconds = timeline.seconds().iter().enumerate().map(|(place, second)| {
+        let from = place as u64 * timeline.step_ns();
+        let mut length = timeline.step_ns();
+        // The last second is often a part of one.
+        if place + 1 == timeline.seconds().len() && state.results.end_ns > from {
+            length = length.min(state.results.end_ns - from);
+        }
+        let latency = second.part(Part::Latency, None, None);
+        let service = second.part(Part::ServiceTime, None, None);
+        let at = |recorded: &Recorded, quantile: f64| recorded.quantile(quantile).map(|ns| ns as f64 / NS);
+        let span = length as f64 / NS;
+        Second {
+            t: from as f64 / NS,
+            length: span,
+            warmup: from < load.warmup_ns,
+            planned_rate: (open_loop && from < end).then(|| {
+                (planned_by((from + timeline.step_ns()).min(end)) - planned_by(from))
+                    / ((timeline.step_ns().min(end - from)) as f64 / NS)
+            }),
+            achieved_rate: second.started as f64 / span,
+            completed: second.completed,
+            errors: second.errors,
+            dropped: second.dropped,
+            in_flight: second.in_flight,
+            waiting: second.waiting,
+            connections: second.connections,
+            p50: at(&latency, 0.5),
+            p90: at(&latency, 0.9),
+            p99: at(&latency, 0.99),
+            max: (latency.count() > 0).then(|| latency.summary().max as f64 / NS),
+            service_p50: at(&service, 0.5),
+            service_p99: at(&service, 0.99),
+        }
+    });
+    // What ends after the last arrival is drawn only if it is more than the last answers' moment.
+    seconds.filter(|second| second.length >= 0.1 || second.completed + second.errors > 0).collect()
+}
+
+fn by_second(state: &RunState) -> Result<Vec<SecondHistogram>, String> {
+    let timeline = &state.results.timeline;
+    let step = timeline.step_ns() as f64 / NS;
+    let mut histograms = Vec::new();
+    for (place, second) in timeline.seconds().iter().enumerate() {
+        let latency = second.part(Part::Latency, None, Some(false));
+        if latency.count() > 0 {
+            histograms.push(SecondHistogram { t: place as f64 * step, length: step, latency: hdr::encode(&latency)? });
+        }
+    }
+    Ok(histograms)
+}
+
+fn request_histograms(totals: &Totals) -> Result<RequestHistograms, String> {
+    let encode = |histogram: &Histogram| hdr::encode(&histogram.to_recorded());
+    Ok(RequestHistograms {
+        latency: encode(&totals.latency)?,
+        dispatch_lag: encode(&totals.dispatch_lag)?,
+        connection_wait: encode(&totals.connection_wait)?,
+        service_time: encode(&totals.service_time)?,
+        time_to_first_byte: encode(&totals.time_to_first_byte)?,
+    })
+}
+
+/// The whole spectrum, evenly on a log-percentile axis, to the last sample.
+fn spectrum(histogram: &Histogram) -> Vec<(f64, f64)> {
+    let count = histogram.count();
+    if count == 0 {
+        return Vec::new();
+    }
+    let tenfolds = (count as f64).log10();
+    let points = (tenfolds * SPECTRUM_POINTS as f64).ceil() as usize;
+    let share = |point: usize| 1.0 - 10f64.powf(-(point as f64 / SPECTRUM_POINTS as f64));
+    let mut spectrum: Vec<(f64, f64)> =
+        (0..points).filter_map(|point| Some((share(point), histogram.quantile(share(point))? as f64 / NS))).collect();
+    spectrum.push((1.0, histogram.summary().max as f64 / NS));
+    spectrum
+}

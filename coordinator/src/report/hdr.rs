@@ -1,0 +1,69 @@
+//! To and from HdrHistogram's own formats: the compressed encoding in a stored run, and the interval log.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use loadgrid_proto::Recorded;
+use loadgrid_proto::histogram::{VALUE_MAX, highest};
+
+use super::model::Report;
+
+type Hdr = hdrhistogram::Histogram<u64>;
+
+/// Values in the log are nanoseconds; readers show milliseconds.
+const VALUE_DIVISOR: f64 = 1e6;
+
+/// The encoding of [`encode`].
+pub const ENCODING: &str = "HdrHistogram V2, deflate, base64; ns";
+
+/// Encodes counts for any HdrHistogram library.
+///
+/// # Errors
+/// The library's own.
+pub fn encode(recorded: &Recorded) -> Result<String, String> {
+    let mut hdr = Hdr::new_with_bounds(1, VALUE_MAX, 3).map_err(|error| error.to_string())?;
+    for (index, count) in recorded.buckets() {
+        hdr.record_n(highest(index), count).map_err(|error| error.to_string())?;
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&hdr, &mut bytes).map_err(|error| error.to_string())?;
+    Ok(STANDARD.encode(bytes))
+}
+
+fn decode(text: &str) -> Result<Hdr, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("a histogram of the report can't be read: {error}");
+    let bytes = STANDARD.decode(text).map_err(|error| wrong(&error))?;
+    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| wrong(&error))
+}
+
+/// The latency of a run as an HdrHistogram interval log (format version 1.3), one line a second.
+///
+/// # Errors
+/// A histogram of the report that can't be read.
+pub fn log(report: &Report) -> Result<String, String> {
+    let started: SystemTime = report
+        .started_at
+        .parse::<jiff::Timestamp>()
+        .map_err(|error| format!("the report's start '{}' can't be read: {error}", report.started_at))?
+        .into();
+    let mut bytes = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    // The library writes neither version nor legend, and other readers look for the first.
+    let mut builder = IntervalLogWriterBuilder::new();
+    builder
+        .add_comment("[Histogram log format version 1.3]")
+        .add_comment(&format!("[loadgrid {}: latency from the intended start, run {}]", report.loadgrid, report.run))
+        .with_start_time(started)
+        .with_base_time(started)
+        .with_max_value_divisor(VALUE_DIVISOR);
+    let mut writer = builder.begin_log_with(&mut bytes, &mut serializer).map_err(|error| error.to_string())?;
+    for second in &report.histograms.latency_by_second {
+        let hdr = decode(&second.latency)?;
+        let (start, length) = (Duration::from_secs_f64(second.t), Duration::from_secs_f64(second.length));
+        writer.write_histogram(&hdr, start, length, Tag::new("latency")).map_err(|error| format!("{error:?}"))?;
+    }
+    String::from_utf8(bytes).map_err(|error| error.to_string())
+}

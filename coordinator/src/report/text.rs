@@ -1,0 +1,241 @@
+//! The report for people at a terminal: 80 columns.
+
+use std::fmt::Write;
+
+use super::model::{Distribution, Report, Request, RunVerdict, Slo, Validity};
+use crate::spec::units::show_ns;
+
+/// The width that lines are wrapped to.
+const WIDTH: usize = 80;
+
+const GREEN: &str = "32";
+const RED: &str = "31";
+const YELLOW: &str = "33";
+const BOLD: &str = "1";
+
+pub(super) fn render(report: &Report, colour: bool) -> String {
+    let mut page = Page { out: String::new(), colour };
+    page.head(report);
+    page.slos(report);
+    page.latencies(report);
+    page.errors("", &report.total);
+    page.requests(report);
+    page.workers(report);
+    page.audit(report);
+    page.out
+}
+
+/// A verdict in one word.
+pub(super) fn verdict_word(verdict: RunVerdict) -> &'static str {
+    match verdict {
+        RunVerdict::Pass => "PASS",
+        RunVerdict::Fail => "FAIL",
+        RunVerdict::Inconclusive => "INCONCLUSIVE",
+        RunVerdict::Invalid => "INVALID",
+    }
+}
+
+/// A time in seconds for people; a dash for none.
+pub(super) fn seconds(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| show_ns(value * 1e9))
+}
+
+struct Page {
+    out: String,
+    colour: bool,
+}
+
+/// Writing to a string can't fail: results are let go of.
+impl Page {
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn verdict(&self, verdict: RunVerdict, width: usize) -> String {
+        let code = match verdict {
+            RunVerdict::Pass => GREEN,
+            RunVerdict::Fail => RED,
+            RunVerdict::Inconclusive | RunVerdict::Invalid => YELLOW,
+        };
+        self.paint(code, &format!("{:<width$}", verdict_word(verdict)))
+    }
+
+    fn title(&mut self, title: &str) {
+        let title = self.paint(BOLD, title);
+        let _ = writeln!(self.out, "\n{title}");
+    }
+
+    /// A paragraph, wrapped, its lines after the first indented as the text of the first.
+    fn wrapped(&mut self, label: &str, text: &str) {
+        let mut line = label.to_owned();
+        let indent = " ".repeat(label.chars().count());
+        let mut empty = true;
+        for word in text.split_whitespace() {
+            if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+                let _ = writeln!(self.out, "{}", line.trim_end());
+                line.clone_from(&indent);
+                empty = true;
+            }
+            if !empty {
+                line.push(' ');
+            }
+            line.push_str(word);
+            empty = false;
+        }
+        let _ = writeln!(self.out, "{}", line.trim_end());
+    }
+
+    fn head(&mut self, report: &Report) {
+        let load = &report.load;
+        let name = self.paint(BOLD, &report.test);
+        let verdict = self.verdict(report.verdict, 0);
+        let _ = writeln!(self.out, "{name}: {verdict}");
+        for reason in &report.reasons {
+            self.wrapped("  ", reason);
+        }
+        if report.validity == Validity::Invalid {
+            self.wrapped("  ", "The figures below are NOT a measurement of the target.");
+        }
+        let workers = report.workers.len();
+        let plural = if workers == 1 { "" } else { "s" };
+        let _ = writeln!(self.out);
+        self.wrapped(
+            "Load      ",
+            &format!("{}, {}; {workers} worker{plural}, seed {}", load.model, load.profile, load.seed),
+        );
+        let target = load.target_rate.map_or("as fast as the target answers".to_owned(), |rate| format!("{rate:.1}/s"));
+        let rate =
+            format!("target {target}, achieved {:.1}/s over {}", load.achieved_rate, seconds(Some(load.duration)));
+        self.wrapped("Rate      ", &rate);
+        let coverage =
+            format!("{} planned = {} sent + {} dropped + {} lost", load.planned, load.sent, load.dropped, load.lost);
+        self.wrapped("Coverage  ", &coverage);
+        if load.warmup > 0.0 {
+            self.wrapped(
+                "Warm-up   ",
+                &format!("{}, {} requests, not judged", seconds(Some(load.warmup)), load.warmup_requests),
+            );
+        }
+    }
+
+    fn slos(&mut self, report: &Report) {
+        if report.slos.is_empty() {
+            return;
+        }
+        self.title("Objectives");
+        for slo in &report.slos {
+            self.slo(slo, report.validity == Validity::Invalid);
+        }
+    }
+
+    fn slo(&mut self, slo: &Slo, invalid: bool) {
+        let verdict = if invalid { RunVerdict::Invalid } else { slo.verdict };
+        let verdict = self.verdict(verdict, 13);
+        let interval = match slo.shown.interval.is_empty() {
+            true => String::new(),
+            false => format!("  95% {}", slo.shown.interval),
+        };
+        let _ = writeln!(self.out, "  {verdict}{:<34} {}{interval}", slo.expr, slo.shown.observed);
+        if let Some(note) = &slo.note {
+            self.wrapped("               ", note);
+        }
+    }
+
+    fn latencies(&mut self, report: &Report) {
+        self.title("Times                p50     p90     p95     p99   p99.9     max    mean");
+        let total = &report.total;
+        self.distribution("latency", &total.latency);
+        self.distribution("  dispatch lag", &total.dispatch_lag);
+        self.distribution("  connection wait", &total.connection_wait);
+        self.distribution("  service time", &total.service_time);
+        self.distribution("  first byte", &total.time_to_first_byte);
+        self.wrapped(
+            "  ",
+            "latency counts from the intended start and is the sum of the next three; service time is what a tool without \
+             correction would report",
+        );
+    }
+
+    fn distribution(&mut self, name: &str, d: &Distribution) {
+        let _ = write!(self.out, "{name:<17}");
+        for value in [d.p50, d.p90, d.p95, d.p99, d.p99_9, d.max, d.mean] {
+            let _ = write!(self.out, "{:>8}", seconds(value));
+        }
+        let _ = writeln!(self.out);
+    }
+
+    fn errors(&mut self, indent: &str, request: &Request) {
+        let share = request.error_rate * 100.0;
+        let kinds: Vec<String> = request.error_kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let statuses: Vec<String> =
+            request.statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        let of_kind = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+        let statuses = if statuses.is_empty() { "none".to_owned() } else { statuses.join(", ") };
+        if indent.is_empty() {
+            let _ = writeln!(self.out);
+        }
+        self.wrapped(
+            &format!("{indent}Errors    "),
+            &format!("{} of {} ({share:.3}%){of_kind}", request.errors, request.count),
+        );
+        self.wrapped(&format!("{indent}Statuses  "), &statuses);
+    }
+
+    fn requests(&mut self, report: &Report) {
+        if report.requests.len() < 2 {
+            return;
+        }
+        self.title("Latency by request   p50     p90     p95     p99   p99.9     max    mean");
+        for (name, request) in &report.requests {
+            self.distribution(&clip(name, 17), &request.latency);
+            if request.errors > 0 {
+                self.errors("  ", request);
+            }
+        }
+    }
+
+    fn workers(&mut self, report: &Report) {
+        if report.workers.len() < 2 {
+            return;
+        }
+        self.title("Workers              sent    lost     p50     p99    busy    skew  audit");
+        for worker in &report.workers {
+            let _ = writeln!(
+                self.out,
+                "{:<17}{:>8}{:>8}{:>8}{:>8}{:>7.0}%{:>8}  {}",
+                clip(&worker.id, 17),
+                worker.sent,
+                worker.lost,
+                seconds(worker.latency.p50),
+                seconds(worker.latency.p99),
+                worker.busy * 100.0,
+                seconds(worker.start_skew),
+                worker.audit
+            );
+        }
+    }
+
+    fn audit(&mut self, report: &Report) {
+        let tripped: Vec<_> = report.audit.iter().filter(|gate| gate.state != "ok").collect();
+        let state = match report.validity {
+            Validity::Valid => self.paint(GREEN, "valid"),
+            Validity::Degraded => self.paint(YELLOW, "degraded"),
+            Validity::Invalid => self.paint(RED, "INVALID"),
+        };
+        let passed = report.audit.len() - tripped.len();
+        let _ = writeln!(self.out, "\nAudit     {state}: {passed} of {} gates ok", report.audit.len());
+        for gate in tripped {
+            self.wrapped(&format!("  {} ", gate.state), &format!("{}: {}", gate.gate, gate.saw));
+            self.wrapped("    means  ", &gate.means);
+            self.wrapped("    do     ", &gate.todo);
+        }
+    }
+}
+
+fn clip(text: &str, width: usize) -> String {
+    if text.chars().count() < width {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(width - 2).collect();
+    format!("{start}…")
+}

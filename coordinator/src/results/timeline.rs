@@ -1,0 +1,187 @@
+//! The run second by second: what the time plots show and what confidence intervals take as blocks.
+//!
+//! Its size is bounded by time, not by requests: seconds that are past are kept encoded, and beyond
+//! [`SECONDS_MAX`] neighbours are put together.
+
+use std::collections::BTreeMap;
+
+use loadgrid_proto::{Recorded, v1};
+use loadgrid_worker::interval::{Interval, Key, Series};
+
+use crate::slo::Part;
+
+/// Seconds (or, in a longer run, pairs, fours, … of seconds) that are kept apart.
+pub const SECONDS_MAX: usize = 3600;
+
+/// The parts that are kept per second. Dispatch lag is judged over the whole run alone.
+const PARTS: [Part; 4] = [Part::Latency, Part::ConnectionWait, Part::ServiceTime, Part::TimeToFirstByte];
+
+/// How many seconds behind the newest one a second is still expected to change.
+const OPEN_SECONDS: usize = 3;
+
+/// One step of the timeline. Counts are of both phases.
+#[derive(Clone, Debug, Default)]
+pub struct Second {
+    pub due: u64,
+    pub started: u64,
+    pub completed: u64,
+    pub errors: u64,
+    pub dropped: u64,
+    pub in_flight: u64,
+    pub waiting: u64,
+    pub connections: u64,
+    cells: BTreeMap<Key, [Cell; PARTS.len()]>,
+}
+
+#[derive(Clone, Debug)]
+enum Cell {
+    Open(Recorded),
+    Packed(Box<v1::Histogram>),
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Cell::Open(Recorded::default())
+    }
+}
+
+impl Cell {
+    fn merge(&mut self, recorded: &Recorded) {
+        if let Cell::Packed(_) = self {
+            *self = Cell::Open(self.recorded());
+        }
+        if let Cell::Open(own) = self {
+            own.merge(recorded);
+        }
+    }
+
+    fn recorded(&self) -> Recorded {
+        match self {
+            Cell::Open(recorded) => recorded.clone(),
+            // It was encoded here.
+            Cell::Packed(message) => Recorded::decode(message).unwrap_or_default(),
+        }
+    }
+
+    fn pack(&mut self) {
+        if let Cell::Open(recorded) = self {
+            let mut message = Box::new(recorded.encode());
+            message.counts.shrink_to_fit();
+            *self = Cell::Packed(message);
+        }
+    }
+}
+
+impl Second {
+    fn merge_series(&mut self, key: Key, series: &Series) {
+        self.due += series.due;
+        self.started += series.started;
+        self.completed += series.completed;
+        self.errors += series.errors;
+        self.dropped += series.dropped;
+        let parts = [&series.latency, &series.connection_wait, &series.service_time, &series.time_to_first_byte];
+        let cells = self.cells.entry(key).or_default();
+        cells.iter_mut().zip(parts).for_each(|(cell, recorded)| cell.merge(recorded));
+    }
+
+    fn merge_next(&mut self, next: &Second) {
+        self.due += next.due;
+        self.started += next.started;
+        self.completed += next.completed;
+        self.errors += next.errors;
+        self.dropped += next.dropped;
+        self.in_flight = next.in_flight;
+        self.waiting = next.waiting;
+        self.connections = next.connections;
+        for (key, cells) in &next.cells {
+            let own = self.cells.entry(*key).or_default();
+            own.iter_mut().zip(cells).for_each(|(cell, other)| cell.merge(&other.recorded()));
+        }
+    }
+
+    /// A part of the time in this second, of one request or all, in one phase or both. Dispatch lag is empty.
+    pub fn part(&self, part: Part, request: Option<u32>, warmup: Option<bool>) -> Recorded {
+        let mut sum = Recorded::default();
+        let Some(place) = PARTS.iter().position(|kept| *kept == part) else { return sum };
+        for (key, cells) in &self.cells {
+            if request.is_none_or(|r| r == key.request) && warmup.is_none_or(|w| w == key.warmup) {
+                sum.merge(&cells[place].recorded());
+            }
+        }
+        sum
+    }
+}
+
+/// The seconds of a run, from the start of the warm-up.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// Length of a step, ns.
+    step_ns: u64,
+    interval_ns: u64,
+    seconds: Vec<Second>,
+    packed: usize,
+}
+
+impl Timeline {
+    pub fn new(interval_ns: u64) -> Self {
+        Timeline { step_ns: interval_ns.max(1), interval_ns: interval_ns.max(1), ..Timeline::default() }
+    }
+
+    /// Length of a step, ns.
+    pub fn step_ns(&self) -> u64 {
+        self.step_ns
+    }
+
+    /// The steps in order.
+    pub fn seconds(&self) -> &[Second] {
+        &self.seconds
+    }
+
+    pub(super) fn merge(&mut self, _worker: &str, interval: &Interval) {
+        // Lanes report some ms after an interval's end: the middle says which it is. A merged one goes to its last.
+        let last_start = interval.end_ns.saturating_sub(self.interval_ns / 2);
+        let middle = last_start.max(interval.start_ns.midpoint(interval.end_ns));
+        let place = loop {
+            let place = (middle / self.step_ns) as usize;
+            if place < SECONDS_MAX {
+                break place;
+            }
+            self.halve();
+        };
+        if self.seconds.len() <= place {
+            self.seconds.resize_with(place + 1, Second::default);
+        }
+        let second = &mut self.seconds[place];
+        second.in_flight += interval.health.in_flight;
+        second.waiting += interval.health.waiting;
+        second.connections += interval.health.connections_open;
+        interval.series.iter().for_each(|(key, series)| second.merge_series(*key, series));
+        let settled = self.seconds.len().saturating_sub(OPEN_SECONDS);
+        while self.packed < settled {
+            let cells = self.seconds[self.packed].cells.values_mut().flatten();
+            cells.for_each(Cell::pack);
+            self.packed += 1;
+        }
+    }
+
+    fn halve(&mut self) {
+        let old = std::mem::take(&mut self.seconds);
+        for (place, second) in old.into_iter().enumerate() {
+            match self.seconds.last_mut() {
+                Some(previous) if place % 2 == 1 => previous.merge_next(&second),
+                _ => self.seconds.push(second),
+            }
+        }
+        self.step_ns *= 2;
+        self.packed = 0;
+    }
+
+    /// A part of the time in the main phase, by second: the blocks of a confidence interval.
+    pub fn blocks(&self, part: Part, request: Option<u32>) -> Vec<Recorded> {
+        self.seconds
+            .iter()
+            .map(|second| second.part(part, request, Some(false)))
+            .filter(|recorded| recorded.count() > 0)
+            .collect()
+    }
+}

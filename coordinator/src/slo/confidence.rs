@@ -1,0 +1,231 @@
+//! A confidence interval for a quantile: order statistics, widened for autocorrelation.
+//!
+//! Order statistics (e.g. Hahn, Meeker, *Statistical Intervals*, §5.2; Lancet, ATC'19) assume independent samples.
+//! Latencies are not: one stall touches all of its second. So the seconds are taken as blocks, the variance of the
+//! exceedance share between blocks is compared with the binomial one, and the ratio (the design effect, Kish 1965)
+//! shrinks the sample to its effective size.
+
+use loadgrid_proto::histogram::{Histogram, Recorded};
+use statrs::function::beta::beta_reg;
+
+/// Of the two-sided interval.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// Fewer blocks than this say nothing of autocorrelation: independence is assumed then, and said.
+pub const BLOCKS_MIN: usize = 5;
+
+/// Blocks are put together into longer ones while at least so many remain.
+const LONG_BLOCKS_MIN: usize = 10;
+
+/// An interval, or why there is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QuantileInterval {
+    /// The sample's own quantile, ns.
+    pub estimate: u64,
+    /// `None`: the sample is too small for a bound on this side.
+    pub low: Option<u64>,
+    pub high: Option<u64>,
+    pub samples: u64,
+    /// As many independent samples would say as much.
+    pub effective: u64,
+    /// Whether there were blocks enough to measure the design effect.
+    pub autocorrelation_measured: bool,
+}
+
+/// The interval of `quantile` over all samples, given the same samples by second. `None` without samples.
+pub fn quantile_interval(all: &Histogram, seconds: &[Recorded], quantile: f64) -> Option<QuantileInterval> {
+    let samples = all.count();
+    let estimate = all.quantile(quantile)?;
+    let blocks: Vec<(f64, f64)> = seconds
+        .iter()
+        .filter(|second| second.count() > 0)
+        .map(|second| (second.count_above(estimate) as f64, second.count() as f64))
+        .collect();
+    let effect = design_effect(&blocks);
+    let effective = ((samples as f64 / effect.unwrap_or(1.0)).floor() as u64).clamp(1, samples);
+    let (low, high) = ranks(effective, quantile);
+    // A rank of the effective sample stands for the same share of the real one.
+    let scale = |rank: u64| ((rank as f64 * samples as f64 / effective as f64).round() as u64).clamp(1, samples);
+    Some(QuantileInterval {
+        estimate,
+        low: low.map(|rank| all.value_at_rank(scale(rank))),
+        high: high.map(|rank| all.value_at_rank(scale(rank))),
+        samples,
+        effective,
+        autocorrelation_measured: effect.is_some(),
+    })
+}
+
+/// How many times the variance of the share of exceedances is what independent samples would have; at least 1.
+/// `None` with fewer than [`BLOCKS_MIN`] blocks. Blocks are (exceedances, samples).
+///
+/// Longer blocks (2, 4, … seconds) catch longer correlation; the largest effect is taken.
+fn design_effect(blocks: &[(f64, f64)]) -> Option<f64> {
+    if blocks.len() < BLOCKS_MIN {
+        return None;
+    }
+    let mut blocks = blocks.to_vec();
+    let mut effect: f64 = 1.0;
+    loop {
+        effect = effect.max(ratio_effect(&blocks));
+        if blocks.len() / 2 < LONG_BLOCKS_MIN {
+            return Some(effect);
+        }
+        blocks = blocks.chunks(2).map(|pair| pair.iter().fold((0.0, 0.0), |s, b| (s.0 + b.0, s.1 + b.1))).collect();
+    }
+}
+
+/// Variance of a ratio estimator over blocks (Cochran, *Sampling Techniques*, §6.3) by the binomial variance.
+fn ratio_effect(blocks: &[(f64, f64)]) -> f64 {
+    let (exceeding, samples) = blocks.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
+    let share = exceeding / samples;
+    if share <= 0.0 || share >= 1.0 {
+        return 1.0;
+    }
+    let count = blocks.len() as f64;
+    let squares: f64 = blocks.iter().map(|(e, n)| (e - share * n).powi(2)).sum();
+    let variance = count / (count - 1.0) * squares / (samples * samples);
+    variance / (share * (1.0 - share) / samples)
+}
+
+/// Ranks (1 ..= n) of the order statistics that enclose the quantile with [`CONFIDENCE`]; `None` on a side where no
+/// rank does. Exact, from the binomial distribution.
+pub fn ranks(n: u64, quantile: f64) -> (Option<u64>, Option<u64>) {
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    // The largest j with P(X ≤ j − 1) ≤ tail.
+    let low = last_where(n, |j| binomial_cdf(j - 1, n, quantile) <= tail);
+    // The smallest k with P(X ≥ k) ≤ tail: one after the last with P(X ≥ k) > tail.
+    let high = last_where(n, |k| 1.0 - binomial_cdf(k - 1, n, quantile) > tail).map_or(1, |k| k + 1);
+    (low, (high <= n).then_some(high))
+}
+
+/// The last of 1 ..= n for which `holds`, given that it holds up to some point and not after.
+fn last_where(n: u64, holds: impl Fn(u64) -> bool) -> Option<u64> {
+    let (mut below, mut above) = (0, n + 1);
+    while above - below > 1 {
+        let middle = below + (above - below) / 2;
+        if holds(middle) { below = middle } else { above = middle }
+    }
+    (below > 0).then_some(below)
+}
+
+/// P(X ≤ k) for X binomial (n, p), by the regularised incomplete beta function.
+fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
+    if k >= n {
+        return 1.0;
+    }
+    beta_reg((n - k) as f64, k as f64 + 1.0, 1.0 - p)
+}
+
+/// The fewest independent samples with bounds on both sides.
+pub fn smallest_sample(quantile: f64) -> u64 {
+    let tail: f64 = (1.0 - CONFIDENCE) / 2.0;
+    let rarer = quantile.max(1.0 - quantile);
+    (tail.ln() / rarer.ln()).ceil() as u64
+}
+
+/// How many independent samples would show that a share `share` of them within the limit is above, or below, the
+/// quantile. `None` if the two are too close for any sample of this world.
+pub fn samples_to_settle(share: f64, quantile: f64) -> Option<u64> {
+    const SAMPLES_MAX: f64 = 1e10;
+    // The two-sided 95 % point of the normal distribution.
+    const Z: f64 = 1.959_964;
+    let smallest = smallest_sample(quantile) as f64;
+    let needed = if share >= 1.0 { smallest } else { (Z / (share - quantile)).powi(2) * share * (1.0 - share) };
+    (needed.is_finite() && needed < SAMPLES_MAX).then(|| needed.max(smallest).ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loadgrid_proto::histogram::Recorder;
+
+    fn histogram(seconds: &[Recorded]) -> Histogram {
+        let mut all = Histogram::default();
+        seconds.iter().for_each(|second| all.merge(second));
+        all
+    }
+
+    fn second(values: impl IntoIterator<Item = u64>) -> Recorded {
+        let mut recorder = Recorder::default();
+        values.into_iter().for_each(|value| recorder.record(value));
+        recorder.drain()
+    }
+
+    #[test]
+    fn smallest_samples_with_two_bounds() {
+        for (quantile, smallest) in [(0.9, 36), (0.95, 72), (0.99, 368), (0.999, 3_688), (0.9999, 36_887)] {
+            assert_eq!(smallest_sample(quantile), smallest);
+            assert!(ranks(smallest, quantile).1.is_some());
+            assert_eq!(ranks(smallest - 1, quantile).1, None);
+        }
+    }
+
+    /// Golden values: scipy.stats.binom, j = max{{j: cdf(j-1) <= 0.025}}, k = min{{k: sf(k-1) <= 0.025}}
+    /// (tests/golden/binomial_ranks.py prints them).
+    #[test]
+    fn ranks_are_the_binomial_ones() {
+        for (n, quantile, low, high) in GOLDEN {
+            assert_eq!(ranks(n, quantile), (Some(low), Some(high)), "n = {n}, q = {quantile}");
+        }
+    }
+
+    const GOLDEN: [(u64, f64, u64, u64); 6] = [
+        (100, 0.5, 40, 61),
+        (1_000, 0.9, 881, 919),
+        (1_000, 0.99, 983, 997),
+        (10_000, 0.99, 9_880, 9_920),
+        (10_000, 0.999, 9_983, 9_997),
+        (1_000_000, 0.999, 998_938, 999_062),
+    ];
+
+    #[test]
+    fn correlated_seconds_shrink_the_sample() {
+        // Every fifth second is slow as a whole: 10 % of the seconds, not of the requests, decide.
+        let slow_seconds: Vec<Recorded> =
+            (0..40).map(|s| second((0..100).map(|i| if s % 5 == 0 && i < 50 { 900 } else { 100 + i }))).collect();
+        let mixed: Vec<Recorded> =
+            (0..40).map(|_| second((0..100).map(|i| if i < 10 { 900 } else { 100 + i }))).collect();
+        let clustered = quantile_interval(&histogram(&slow_seconds), &slow_seconds, 0.85).unwrap();
+        let spread = quantile_interval(&histogram(&mixed), &mixed, 0.85).unwrap();
+        assert_eq!(spread.effective, 4000);
+        assert!(clustered.effective < 400, "{clustered:?}");
+        assert!(clustered.autocorrelation_measured);
+    }
+
+    #[test]
+    fn small_samples_have_no_upper_bound() {
+        let seconds = [second(1..=100)];
+        let interval = quantile_interval(&histogram(&seconds), &seconds, 0.99).unwrap();
+        assert_eq!(interval.high, None);
+        assert_eq!(interval.estimate, 99);
+        assert!(interval.low.is_some());
+        assert!(!interval.autocorrelation_measured);
+        assert_eq!(quantile_interval(&Histogram::default(), &[], 0.99), None);
+    }
+
+    #[test]
+    fn the_interval_covers_the_truth_as_often_as_it_says() {
+        use rand::{RngExt, SeedableRng};
+        let mut rng = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(5);
+        let truth = 900_000u64;
+        let covered = (0..400)
+            .filter(|_| {
+                let seconds: Vec<Recorded> =
+                    (0..20).map(|_| second((0..100).map(|_| rng.random_range(0..1_000_000u64)))).collect();
+                let interval = quantile_interval(&histogram(&seconds), &seconds, 0.9).unwrap();
+                interval.low.is_some_and(|low| low <= truth) && interval.high.is_some_and(|high| high >= truth)
+            })
+            .count();
+        // 95 % of 400 is 380; the seed is fixed.
+        assert!((370..=400).contains(&covered), "{covered} of 400");
+    }
+
+    #[test]
+    fn what_it_takes_to_settle() {
+        assert_eq!(samples_to_settle(1.0, 0.99), Some(368));
+        let close = samples_to_settle(0.9905, 0.99).unwrap();
+        assert!((140_000..150_000).contains(&close), "{close}");
+        assert_eq!(samples_to_settle(0.99, 0.99), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! The LoadTest file's text to a draft: YAML with every value's line and column.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::draft::{Draft, DraftRequest, DraftStage, Sourced};
+use super::{API_VERSION, KIND, Place, SpecError};
+
+type Text = Spanned<String>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct File {
+    api_version: Text,
+    kind: Text,
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Metadata {
+    name: Text,
+    #[serde(default)]
+    #[allow(dead_code, reason = "accepted so that the same file can be a resource in a cluster")]
+    namespace: Option<Text>,
+    #[serde(default)]
+    #[allow(dead_code, reason = "as namespace")]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    #[allow(dead_code, reason = "as namespace")]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Spec {
+    requests: Spanned<Vec<Spanned<Request>>>,
+    load: Load,
+    #[serde(default)]
+    slos: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Request {
+    name: Option<Text>,
+    weight: Option<Text>,
+    http: Http,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Http {
+    url: Text,
+    method: Option<Text>,
+    #[serde(default)]
+    headers: BTreeMap<String, Text>,
+    body: Option<Spanned<Body>>,
+    /// Such as `[400-599]`.
+    error_statuses: Option<Vec<Text>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Body {
+    text: Option<String>,
+    json: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Load {
+    arrivals: Option<Text>,
+    warmup: Option<Text>,
+    stages: Option<Spanned<Vec<Spanned<Stage>>>>,
+    rate: Option<Text>,
+    duration: Option<Text>,
+    /// Exactly so many over all workers.
+    requests: Option<Text>,
+    closed_loop: Option<Spanned<bool>>,
+    connections: Option<Text>,
+    timeout: Option<Text>,
+    max_wait: Option<Text>,
+    max_body: Option<Text>,
+    seed: Option<Text>,
+    #[serde(default)]
+    spin: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Stage {
+    rate: Option<Text>,
+    to: Option<Text>,
+    duration: Option<Text>,
+}
+
+/// Reads a file's text.
+///
+/// # Errors
+/// What is not YAML, not a LoadTest of this version, or a key that there is not.
+pub(super) fn parse(text: &str) -> Result<Draft, SpecError> {
+    let file: File = serde_saphyr::from_str(text).map_err(|error| {
+        let place = match error.location() {
+            Some(at) => Place::File { line: at.line(), column: at.column() },
+            None => Place::Test,
+        };
+        let message = error.without_snippet().to_string();
+        // The place is said once, in front.
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(before, _)| before);
+        SpecError::new(place, plain(message))
+    })?;
+    if file.api_version.value != API_VERSION {
+        let message = format!("apiVersion '{}' is not known here: write {API_VERSION}", file.api_version.value);
+        return Err(SpecError::new(place(&file.api_version), message));
+    }
+    if file.kind.value != KIND {
+        let message = format!("kind '{}' is not known here: write {KIND}", file.kind.value);
+        return Err(SpecError::new(place(&file.kind), message));
+    }
+    let load = file.spec.load;
+    let requests_place = place(&file.spec.requests);
+    let requests = file.spec.requests.value.into_iter().map(request).collect::<Result<_, _>>()?;
+    Ok(Draft {
+        name: Some(sourced(file.metadata.name)),
+        requests,
+        requests_place: Some(requests_place),
+        arrivals: load.arrivals.map(sourced),
+        warmup: load.warmup.map(sourced),
+        stages: load
+            .stages
+            .map(|stages| Sourced { place: place(&stages), value: stages.value.into_iter().map(stage).collect() }),
+        rate: load.rate.map(sourced),
+        duration: load.duration.map(sourced),
+        count: load.requests.map(sourced),
+        closed_loop: load.closed_loop.filter(|closed| closed.value).map(|closed| place(&closed)),
+        connections: load.connections.map(sourced),
+        timeout: load.timeout.map(sourced),
+        max_wait: load.max_wait.map(sourced),
+        max_body: load.max_body.map(sourced),
+        seed: load.seed.map(sourced),
+        spin: load.spin,
+        slos: file.spec.slos.into_iter().map(sourced).collect(),
+    })
+}
+
+/// The parser's own hints speak of its settings; ours of the file.
+fn plain(message: &str) -> String {
+    if let Some((duplicate, _)) = message.split_once(", set DuplicateKeyPolicy") {
+        return format!("{duplicate}: write it once");
+    }
+    if message.starts_with("multiple YAML documents") {
+        return "more than one document: a test is one; put the others into files of their own".to_owned();
+    }
+    message.replace("expected string scalar", "expected a single value here, not a list or a map")
+}
+
+fn request(request: Spanned<Request>) -> Result<DraftRequest, SpecError> {
+    let own_place = place(&request);
+    let Request { name, weight, http } = request.value;
+    let (body, body_is_json) = match http.body {
+        None => (None, false),
+        Some(body) => {
+            let place = place(&body);
+            let (value, is_json) = match (body.value.text, body.value.json) {
+                (Some(text), None) => (text, false),
+                (None, Some(json)) => (json.to_string(), true),
+                _ => return Err(SpecError::new(place, "a body is either text: … or json: …")),
+            };
+            (Some(Sourced { value, place }), is_json)
+        }
+    };
+    Ok(DraftRequest {
+        place: Some(own_place),
+        name: name.map(sourced),
+        weight: weight.map(sourced),
+        url: Some(sourced(http.url)),
+        method: http.method.map(sourced),
+        headers: http.headers.into_iter().map(|(name, value)| (name, sourced(value))).collect(),
+        body,
+        body_is_json,
+        error_statuses: http.error_statuses.map(|ranges| ranges.into_iter().map(sourced).collect()),
+    })
+}
+
+fn stage(stage: Spanned<Stage>) -> DraftStage {
+    let place = place(&stage);
+    let Stage { rate, to, duration } = stage.value;
+    DraftStage { place, rate: rate.map(sourced), to: to.map(sourced), duration: duration.map(sourced) }
+}
+
+fn sourced(text: Text) -> Sourced {
+    Sourced { place: place(&text), value: text.value }
+}
+
+fn place<T>(spanned: &Spanned<T>) -> Place {
+    Place::File { line: spanned.referenced.line(), column: spanned.referenced.column() }
+}
