@@ -7,7 +7,7 @@ use serde::Serialize;
 use tera::{Context, Kwargs, State, Tera, Value};
 
 use super::charts;
-use super::model::{Distribution, Gate, Interval, Report, Request, RunVerdict, Slo, Validity};
+use super::model::{self, Connections, Distribution, Gate, Interval, Load, Report, Request, RunVerdict, Slo, Validity};
 use crate::spec::units::show_ns;
 
 /// Escaping goes by the name's end.
@@ -35,7 +35,7 @@ pub fn render(report: &Report) -> Result<String, tera::Error> {
     tera.register_filter("quantile", |value: &str, _: Kwargs, _: &State| value.replace('_', "."));
     tera.register_filter("moment", |value: &str, _: Kwargs, _: &State| show_moment(value));
     tera.add_raw_template(NAME, TEMPLATE)?;
-    tera.render(NAME, &Context::from_serialize(Page::of(report))?)
+    tera.render(NAME, &Context::from_serialize(&Page::of(report))?)
 }
 
 /// A verdict or a state, told by word and symbol as well as by colour.
@@ -59,7 +59,7 @@ impl Badge {
     }
 
     fn objective(verdict: RunVerdict, invalid: bool) -> Badge {
-        if invalid { Badge { word: "NOT JUDGED", symbol: "⊘", class: "void" } } else { Badge::verdict(verdict) }
+        if invalid { Badge { class: "void", ..INVALID } } else { Badge::verdict(verdict) }
     }
 
     /// A state that is not known is no better than degraded.
@@ -79,7 +79,7 @@ struct Page<'a> {
     invalid: bool,
     badge: Badge,
     validity: Badge,
-    load: &'a super::model::Load,
+    load: &'a Load,
     coverage: Vec<Part>,
     open_loop: bool,
     total: &'a Request,
@@ -95,7 +95,7 @@ struct Page<'a> {
     requests: Vec<Named<'a>>,
     answers: Vec<Bar>,
     workers: Vec<Worker<'a>>,
-    connections: &'a super::model::Connections,
+    connections: &'a Connections,
     spectrum: String,
     rate: String,
     quantiles: String,
@@ -140,7 +140,7 @@ struct Checked<'a> {
 
 #[derive(Serialize)]
 struct Worker<'a> {
-    of: &'a super::model::Worker,
+    of: &'a model::Worker,
     badge: Badge,
 }
 
@@ -197,28 +197,21 @@ impl<'a> Page<'a> {
             intervals,
             other_intervals,
             hidden: hidden(&report.total),
-            slos: report
-                .slos
-                .iter()
-                .map(|slo| Judged { slo, badge: Badge::objective(slo.verdict, invalid) })
-                .collect(),
+            slos: report.slos.iter().map(|slo| Judged { slo, badge: Badge::objective(slo.verdict, invalid) }).collect(),
             tripped: gates.iter().filter(|gate| gate.badge.class != "good").count(),
             gates,
             requests: requests(report),
             answers: answers(&report.total),
             workers: report.workers.iter().map(|of| Worker { of, badge: Badge::state(&of.audit) }).collect(),
             connections: &report.connections,
-            spectrum: charts::spectrum(
-                &report.histograms.latency_spectrum,
-                &report.histograms.service_time_spectrum,
-            ),
+            spectrum: charts::spectrum(&report.histograms.latency_spectrum, &report.histograms.service_time_spectrum),
             rate: charts::rate(&report.timeline),
             quantiles: charts::quantiles(&report.timeline),
         }
     }
 }
 
-fn coverage(load: &super::model::Load) -> Vec<Part> {
+fn coverage(load: &Load) -> Vec<Part> {
     let parts = [("sent", load.sent), ("dropped", load.dropped), ("lost", load.lost)];
     let all = parts.iter().map(|(_, count)| *count as f64).sum();
     parts.map(|(name, count)| Part { name, count, width: width(count, all) }).into()
@@ -249,9 +242,9 @@ fn intervals(total: &Request) -> (Vec<String>, Vec<(String, String)>) {
 
 fn show_interval(interval: &Interval) -> String {
     match (interval.low, interval.high) {
-        (Some(low), Some(high)) => format!("{} – {}", show_time(low), show_time(high)),
-        (Some(low), None) => format!("≥ {}", show_time(low)),
-        (None, Some(high)) => format!("≤ {}", show_time(high)),
+        (Some(low), Some(high)) => format!("{}\u{a0}– {}", show_time(low), show_time(high)),
+        (Some(low), None) => format!("≥\u{a0}{}", show_time(low)),
+        (None, Some(high)) => format!("≤\u{a0}{}", show_time(high)),
         (None, None) => "n too small".to_owned(),
     }
 }
@@ -265,7 +258,8 @@ fn hidden(total: &Request) -> Option<f64> {
 fn requests<'a>(report: &'a Report) -> Vec<Named<'a>> {
     let all: f64 = report.requests.values().map(|request| request.count as f64).sum();
     let share = |count: u64| if all > 0.0 { count as f64 / all } else { 0.0 };
-    let named = |(name, of): (&'a String, &'a Request)| Named { name, of, share: share(of.count), answers: answers(of) };
+    let named =
+        |(name, of): (&'a String, &'a Request)| Named { name, of, share: share(of.count), answers: answers(of) };
     report.requests.iter().map(named).collect()
 }
 
@@ -372,6 +366,14 @@ fn show_percent(share: f64) -> String {
     if share > 0.5 { "almost 100%".to_owned() } else { "under 0.0001%".to_owned() }
 }
 
+/// A share as a percentile, never rounded up to all: 0%, 50%, 99.9%.
+pub(super) fn show_percentile(share: f64) -> String {
+    // As many digits as there are nines; the hundredth forgives what floats lose.
+    let digits = (0.01 - (1.0 - share).max(1e-12).log10()).floor().max(1.0) as usize;
+    let text = format!("{:.digits$}", share * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 fn show_bytes(bytes: f64) -> String {
     let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
     let found = units.into_iter().find(|(size, _)| bytes >= *size);
@@ -390,34 +392,26 @@ fn show_moment(text: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::model::{Connections, Histograms, Load, SCHEMA, Second, Shown, Worker};
+    use super::super::model::{Histograms, SCHEMA, Second};
     use super::*;
 
     const HOSTILE: &str = "<script>alert(1)</script>\"' onload=x";
 
+    fn of_json<T: serde::de::DeserializeOwned>(text: &str) -> T {
+        serde_json::from_str(text).unwrap()
+    }
+
     fn distribution(scale: f64) -> Distribution {
         let at = |times: f64| Some(times * scale);
-        Distribution {
-            count: 1000,
-            min: at(0.5),
-            mean: at(1.1),
-            stddev: at(0.3),
-            p50: at(1.0),
-            p75: at(1.2),
-            p90: at(1.5),
-            p95: at(2.0),
-            p99: at(4.0),
-            p99_9: at(8.0),
-            p99_99: None,
-            max: at(9.0),
-        }
+        let (p50, p90, p99, max, mean) = (at(1.0), at(1.5), at(4.0), at(9.0), at(1.1));
+        Distribution { count: 1000, p50, p90, p99, max, mean, ..Distribution::default() }
     }
 
     fn request(url: &str) -> Request {
+        let tail = [("p99", Some(0.07)), ("p99_95", None)];
         Request {
             method: "GET".into(),
             url: url.into(),
-            weight: 1,
             count: 1000,
             errors: 10,
             error_rate: 0.01,
@@ -425,60 +419,29 @@ mod tests {
             error_kinds: BTreeMap::from([("status".into(), 7), (HOSTILE.into(), 3)]),
             latency: distribution(0.02),
             service_time: distribution(0.002),
-            latency_intervals: BTreeMap::from([
-                ("p99".into(), Interval { low: Some(0.07), high: None }),
-                ("p99_95".into(), Interval { low: None, high: None }),
-            ]),
+            latency_intervals: tail.map(|(name, low)| (name.into(), Interval { low, high: None })).into(),
             ..Request::default()
         }
     }
 
     fn slo(expr: &str, verdict: RunVerdict) -> Slo {
-        Slo {
-            expr: expr.into(),
-            metric: "http/latency-p99".into(),
-            comparison: "<=".into(),
-            limit: 0.05,
-            observed: Some(0.08),
-            interval: Some(Interval { low: Some(0.07), high: None }),
-            effective_samples: Some(812),
-            verdict,
-            note: Some(HOSTILE.into()),
-            shown: Shown { limit: "50ms".into(), observed: "80ms".into(), interval: "70ms to ?".into() },
-        }
+        let text = r#"{"expr": "", "metric": "", "comparison": "<=", "limit": 0.05, "observed": 0.08,
+            "interval": {"low": 0.07, "high": null}, "effective_samples": 812, "verdict": "fail",
+            "shown": {"limit": "50ms", "observed": "80ms", "interval": "[70ms, n too small]"}}"#;
+        Slo { expr: expr.into(), verdict, note: Some(HOSTILE.into()), ..of_json(text) }
     }
 
     fn load() -> Load {
-        Load {
-            model: "open loop".into(),
-            arrivals: "poisson".into(),
-            profile: "100/s for 20s".into(),
-            seed: u64::MAX,
-            planned: 2003,
-            sent: 2000,
-            completed: 1980,
-            errors: 20,
-            dropped: 2,
-            dropped_waited: 2,
-            dropped_not_started: 0,
-            lost: 1,
-            late: 0,
-            coverage: 2000.0 / 2003.0,
-            target_rate: Some(100.0),
-            achieved_rate: 99.9,
-            planned_duration: Some(20.0),
-            duration: 20.0,
-            warmup: 0.0,
-            warmup_requests: 0,
-            timeout: 5.0,
-            max_wait: 1.0,
-            connections: None,
-            stopped: Some(HOSTILE.into()),
-        }
+        let text = r#"{"model": "open loop", "arrivals": "poisson", "profile": "100/s for 20s", "seed": 1,
+            "planned": 2003, "sent": 2000, "completed": 1980, "errors": 20, "dropped": 2, "dropped_waited": 1,
+            "dropped_not_started": 1, "lost": 1, "late": 0, "coverage": 0.9985, "target_rate": 100,
+            "achieved_rate": 99.9, "planned_duration": 20, "duration": 20, "warmup": 2, "warmup_requests": 200,
+            "timeout": 5, "max_wait": 1, "connections": null}"#;
+        Load { seed: u64::MAX, stopped: Some(HOSTILE.into()), ..of_json(text) }
     }
 
-    fn worker() -> Worker {
-        Worker {
+    fn worker() -> model::Worker {
+        model::Worker {
             id: HOSTILE.into(),
             lanes: 1,
             planned: None,
@@ -502,13 +465,15 @@ mod tests {
         Gate { gate: name.into(), state: state.into(), saw: text(), means: text(), todo: text() }
     }
 
+    fn step(t: u32) -> Second {
+        let text = r#"{"t": 0, "length": 1, "warmup": false, "planned_rate": 100, "achieved_rate": 99, "p50": 0.02,
+            "completed": 99, "errors": 1, "dropped": 0, "in_flight": 2, "waiting": 0, "connections": 8}"#;
+        Second { t: f64::from(t), warmup: t < 2, ..of_json(text) }
+    }
+
     fn report(verdict: RunVerdict) -> Report {
         let invalid = verdict == RunVerdict::Invalid;
-        let step = |t: f64| {
-            let text = format!("{{\"t\":{t},\"length\":1,\"warmup\":false,\"planned_rate\":100,\"achieved_rate\":99,\
-                \"completed\":99,\"errors\":1,\"dropped\":0,\"in_flight\":2,\"waiting\":0,\"connections\":8,\"p50\":0.02}}");
-            serde_json::from_str::<Second>(&text).unwrap()
-        };
+        let (lag, validity) = if invalid { ("invalid", Validity::Invalid) } else { ("ok", Validity::Degraded) };
         Report {
             schema: SCHEMA.into(),
             loadgrid: "0.1.0".into(),
@@ -517,7 +482,7 @@ mod tests {
             started_at: "2025-03-01T12:30:00.5Z".into(),
             verdict,
             reasons: vec![HOSTILE.into()],
-            validity: if invalid { Validity::Invalid } else { Validity::Degraded },
+            validity,
             exit_code: 1,
             load: load(),
             requests: BTreeMap::from([
@@ -526,9 +491,9 @@ mod tests {
             ]),
             total: request(""),
             slos: vec![slo("http/latency-p99 <= 50ms", verdict), slo("http/error-rate <= 1%", RunVerdict::Pass)],
-            audit: vec![gate("clock", "ok"), gate("late", "degraded"), gate("lag", if invalid { "invalid" } else { "ok" })],
+            audit: vec![gate("clock", "ok"), gate("late", "degraded"), gate("dispatch-lag", lag)],
             workers: vec![worker()],
-            timeline: (0..20).map(|t| step(f64::from(t))).collect(),
+            timeline: (0..20).map(step).collect(),
             connections: Connections { opened: 8, unsolicited: 1, connect_time: distribution(0.001) },
             histograms: Histograms {
                 encoding: String::new(),
@@ -549,7 +514,9 @@ mod tests {
         for slo in &report.slos {
             assert!(html.contains(&slo.expr.replace('<', "&lt;")), "{}", slo.expr);
         }
-        for what in ["OPEN LOOP", "FAIL", "2,003", "18446744073709551615", "p99.95", "≥ 70ms", "2025-03-01 12:30:00 UTC"] {
+        for what in
+            ["OPEN LOOP", "FAIL", "2,003", "18446744073709551615", "p99.95", "≥\u{a0}70ms", "2025-03-01 12:30:00 UTC"]
+        {
             assert!(html.contains(what), "{what}");
         }
     }
@@ -568,7 +535,7 @@ mod tests {
         for verdict in [RunVerdict::Invalid, RunVerdict::Pass] {
             report.verdict = verdict;
             let html = render(&report).unwrap();
-            assert!(!html.contains("PASS") && html.contains("NOT JUDGED"));
+            assert!(!html.contains("PASS") && html.contains("INVALID"));
             assert!(html.contains("not a measurement of the target"));
         }
     }
@@ -588,11 +555,18 @@ mod tests {
 
     #[test]
     fn shares_are_not_rounded_to_all_or_nothing() {
-        for (share, text) in [(1.0, "100%"), (0.0, "0%"), (0.99999, "99.999%"), (0.0123, "1.23%"), (1e-9, "under 0.0001%")]
+        for (share, text) in
+            [(1.0, "100%"), (0.0, "0%"), (0.99999, "99.999%"), (0.0123, "1.23%"), (1e-9, "under 0.0001%")]
         {
             assert_eq!(show_percent(share), text);
         }
-        assert_eq!((show_rate(1234567.8), show_rate(1.5), show_bytes(1536.0)), ("1,234,568".into(), "1.5".into(), "1.5 kB".into()));
+        assert_eq!(
+            (show_rate(1234567.8), show_rate(1.5), show_bytes(1536.0)),
+            ("1,234,568".into(), "1.5".into(), "1.5 kB".into())
+        );
+        for (share, text) in [(0.0, "0%"), (0.5, "50%"), (0.9, "90%"), (0.999, "99.9%"), (0.99997, "99.997%")] {
+            assert_eq!(show_percentile(share), text);
+        }
         assert_eq!((show_clock(90.0), show_clock(0.0), show_clock(7200.0)), ("1m30s".into(), "0s".into(), "2h".into()));
     }
 }

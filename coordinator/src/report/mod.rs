@@ -2,9 +2,9 @@
 //! any of them.
 
 pub mod build;
-//TMP mod charts;
+mod charts;
 pub mod hdr;
-#[path = "html_stub.rs"]
+
 mod html;
 mod json;
 mod junit;
