@@ -19,12 +19,12 @@ fn a_test_that_is_not_understood_is_refused_with_its_place() {
     let dir = scratch("bad");
     let file = dir.join("test.yaml");
     for (from, to, place, words) in [
-        ("arrivals:", "arivals:", "14", "unknown field `arivals`"),
-        ("rate: 500/s", "rate: 500", "17", "500/s"),
-        ("rate: 500/s", "rate: -500/s", "17", "above zero"),
-        ("weight: 1", "weight: 0", "11", "weight 0"),
-        ("latency-p99", "latency-q99", "19", "latency-q99"),
-        ("name: order", "name: home", "10", "both named 'home'"),
+        ("arrivals:", "arivals:", "15", "unknown field `arivals`"),
+        ("rate: 500/s", "rate: 500", "18", "500/s"),
+        ("rate: 500/s", "rate: -500/s", "18", "above zero"),
+        ("weight: 1", "weight: 0", "12", "weight 0"),
+        ("latency-p99", "latency-q99", "20", "latency-q99"),
+        ("name: order", "name: home", "11", "both named 'home'"),
     ] {
         let text = include_str!("../../examples/hello.yaml").replacen(from, to, 1);
         std::fs::write(&file, text).unwrap();

@@ -1,4 +1,4 @@
-//! The clocks of this machine, in nanoseconds: the only place that reads them.
+//! The clocks of this machine, in nanoseconds: where every measured instant comes from.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 

@@ -74,7 +74,7 @@ pub(super) struct ReportFlags {
     #[arg(long, value_name = "FORMAT=PATH", value_parser = parse_report)]
     report: Vec<(Format, PathBuf)>,
     /// Judge quantiles by their interval, or (off) by the bare estimate.
-    #[arg(long, value_name = "on|off", default_value = "on", value_parser = parse_switch)]
+    #[arg(long, value_name = "on|off", default_value = "on", value_parser = parse_switch, action = clap::ArgAction::Set)]
     confidence: bool,
     /// Stop as soon as an objective can't be met any more.
     #[arg(long)]

@@ -233,10 +233,6 @@ impl Dispatcher {
     }
 
     fn left(&mut self, worker: String) {
-        if self.state.phase == Phase::Gathering {
-            self.state.members.remove(&worker);
-            return;
-        }
         let complete = self.state.members.get(&worker).is_none_or(|member| member.state == MemberState::Complete);
         if !complete {
             tracing::warn!("worker {} is away", self.name(&worker));
@@ -367,7 +363,8 @@ impl Dispatcher {
             let planned = request.map_or(self.planned, |place| {
                 (self.planned * u64::from(test.requests[place].weight)).div_ceil(weights) + weights
             });
-            let why = lost_cause(slo, &self.state.results, request.map(|place| place as u32), planned)?;
+            let request = request.map(|place| place as u32);
+            let why = lost_cause(slo, &self.state.results, request, planned, test.max_wait_ns)?;
             Some(format!("{} ({why})", slo.text))
         });
         if let Some(cause) = cause {

@@ -188,6 +188,10 @@ impl RunState {
             Command::Join { worker, name, capacity } => self.join(worker, name, capacity)?,
             Command::Away { worker, now_ns } => {
                 self.member(&worker)?.away_ns.get_or_insert(now_ns);
+                if self.phase == Phase::Gathering {
+                    // Nothing is dealt out yet: it is as if it had never come.
+                    self.members.remove(&worker);
+                }
             }
             Command::Back { worker } => self.member(&worker)?.away_ns = None,
             Command::Assign => self.assign()?,

@@ -84,13 +84,14 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
         test: test.name.clone(),
         started_at: circumstance.started_at.clone(),
         exit_code: exit_code(state, verdict),
+        confidence: circumstance.confidence,
         verdict,
         reasons,
         validity,
         load,
         total: Request { weight: 0, ..request_model(&total, &blocks) },
         requests,
-        slos: judgements.iter().map(slo).collect(),
+        slos: judgements.iter().map(|judgement| slo(judgement, verdict)).collect(),
         audit: findings.into_iter().map(gate).collect(),
         workers: results.workers.values().map(|worker| self::worker(worker, open_loop)).collect(),
         timeline: timeline(state),
@@ -297,7 +298,7 @@ fn dense(recorded: &Recorded) -> Histogram {
     histogram
 }
 
-fn slo(judgement: &Judgement) -> Slo {
+fn slo(judgement: &Judgement, run: RunVerdict) -> Slo {
     let statistic = &judgement.slo.metric.statistic;
     let scale = if statistic.is_time() { NS } else { 1.0 };
     let show =
@@ -321,10 +322,12 @@ fn slo(judgement: &Judgement) -> Slo {
         observed: judgement.observed.map(|value| value / scale),
         interval: interval.as_ref().map(|(interval, _)| *interval),
         effective_samples: judgement.effective_samples,
-        verdict: match judgement.verdict {
-            Verdict::Pass => RunVerdict::Pass,
-            Verdict::Fail => RunVerdict::Fail,
-            Verdict::Inconclusive => RunVerdict::Inconclusive,
+        verdict: match (run, judgement.verdict) {
+            // Nothing is judged out of an invalid run.
+            (RunVerdict::Invalid, _) => RunVerdict::Invalid,
+            (_, Verdict::Pass) => RunVerdict::Pass,
+            (_, Verdict::Fail) => RunVerdict::Fail,
+            (_, Verdict::Inconclusive) => RunVerdict::Inconclusive,
         },
         note: judgement.note.clone(),
         shown: Shown {

@@ -475,6 +475,7 @@ mod tests {
         let invalid = verdict == RunVerdict::Invalid;
         let (lag, validity) = if invalid { ("invalid", Validity::Invalid) } else { ("ok", Validity::Degraded) };
         Report {
+            confidence: true,
             schema: SCHEMA.into(),
             loadgrid: "0.1.0".into(),
             run: "01J".into(),

@@ -39,7 +39,7 @@ fn write(out: &mut String, report: &Report) {
             let _ = writeln!(
                 out,
                 "| `{}` | {} | {} | {}{note} |",
-                cell(&slo.expr),
+                slo.expr.replace('|', "\\|").replace('`', "'"),
                 slo.shown.observed,
                 slo.shown.interval,
                 verdict_word(slo.verdict)

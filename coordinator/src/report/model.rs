@@ -27,8 +27,10 @@ pub struct Report {
     pub reasons: Vec<String>,
     pub validity: Validity,
     pub exit_code: u8,
+    /// Whether quantiles were judged by their intervals; else by point estimates (`--confidence off`).
+    pub confidence: bool,
     pub load: Load,
-    /// By name, in order of the test.
+    /// By name.
     pub requests: BTreeMap<String, Request>,
     /// All requests together.
     pub total: Request,
@@ -210,6 +212,7 @@ pub struct Worker {
     pub clock_bound: f64,
     /// Share of a core, busiest lane.
     pub busy: f64,
+    /// The most that were open at once.
     pub connections: u64,
     /// `ok`, `degraded` or `invalid`, by the gates that are a worker's own.
     pub audit: String,

@@ -124,18 +124,23 @@ impl Page {
         }
         self.title("Objectives");
         for slo in &report.slos {
-            self.slo(slo, report.validity == Validity::Invalid);
+            self.slo(slo);
         }
     }
 
-    fn slo(&mut self, slo: &Slo, invalid: bool) {
-        let verdict = if invalid { RunVerdict::Invalid } else { slo.verdict };
-        let verdict = self.verdict(verdict, 13);
+    fn slo(&mut self, slo: &Slo) {
+        let verdict = self.verdict(slo.verdict, 13);
         let interval = match slo.shown.interval.is_empty() {
             true => String::new(),
             false => format!("  95% {}", slo.shown.interval),
         };
-        let _ = writeln!(self.out, "  {verdict}{:<34} {}{interval}", slo.expr, slo.shown.observed);
+        let figures = format!("{:<34} {}", slo.expr, slo.shown.observed);
+        // What does not fit beside goes below.
+        let fits = 15 + figures.chars().count() + interval.chars().count() <= WIDTH;
+        let _ = writeln!(self.out, "  {verdict}{figures}{}", if fits { interval.as_str() } else { "" });
+        if !fits {
+            let _ = writeln!(self.out, "{:>15}{}", "", interval.trim_start());
+        }
         if let Some(note) = &slo.note {
             self.wrapped("               ", note);
         }

@@ -68,16 +68,16 @@ fn judge_one(slo: &Slo, results: &Results, context: &Context) -> Judgement {
     let Some(number) = context.number(&slo.metric) else {
         return missing("the test has no such request".to_owned());
     };
-    let totals = results.totals(number, false);
+    let mut totals = results.totals(number, false);
+    // What was dropped waited for max_wait and got no answer: a latency of at least that.
+    totals.latency = with_dropped(&totals, context.max_wait_ns);
     if let Statistic::Quantile(part, quantile) = slo.metric.statistic {
         let blocks = results.timeline.blocks(part, number);
-        // What was dropped waited for max_wait and got no answer: a latency of at least that.
-        let is_latency = part == super::Part::Latency;
-        let sample = if is_latency { with_dropped(&totals, context.max_wait_ns) } else { totals.part(part).clone() };
-        let dropped = if is_latency { totals.dropped } else { 0 };
-        return match confidence::quantile_interval(&sample, &blocks, quantile) {
+        let sample = totals.part(part);
+        let dropped = if part == super::Part::Latency { totals.dropped } else { 0 };
+        return match confidence::quantile_interval(sample, &blocks, quantile) {
             None => missing("no sample: nothing was measured".to_owned()),
-            Some(interval) => judge_quantile(slo, quantile, &sample, interval, dropped, context),
+            Some(interval) => judge_quantile(slo, quantile, sample, interval, dropped, context),
         };
     }
     match value(&slo.metric.statistic, &totals, context.seconds) {

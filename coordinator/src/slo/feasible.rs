@@ -2,12 +2,18 @@
 //!
 //! It is certain or it says nothing: even if everything that is still to come were perfect.
 
-use super::{Comparison, Slo, Statistic};
+use super::{Comparison, Part, Slo, Statistic};
 use crate::results::Results;
 
 /// Why an objective can't be met any more; `None` while it can. `planned` is what the main phase holds in all, per
 /// request number or in total.
-pub fn lost_cause(slo: &Slo, results: &Results, request: Option<u32>, planned: u64) -> Option<String> {
+pub fn lost_cause(
+    slo: &Slo,
+    results: &Results,
+    request: Option<u32>,
+    planned: u64,
+    max_wait_ns: u64,
+) -> Option<String> {
     if slo.comparison == Comparison::AtLeast {
         return None;
     }
@@ -15,7 +21,10 @@ pub fn lost_cause(slo: &Slo, results: &Results, request: Option<u32>, planned: u
     let planned = planned.max(totals.sent() + totals.dropped) as f64;
     match slo.metric.statistic {
         Statistic::Quantile(part, quantile) => {
-            let above = totals.part(part).to_recorded().count_above(slo.limit as u64) + totals.dropped;
+            // What was dropped is judged as a latency of max_wait.
+            let drops_count = part == Part::Latency && max_wait_ns as f64 > slo.limit;
+            let dropped = if drops_count { totals.dropped } else { 0 };
+            let above = totals.part(part).to_recorded().count_above(slo.limit as u64) + dropped;
             // The quantile's rank among all that was planned leaves this many above it.
             let allowed = planned - (quantile * planned).ceil();
             (above as f64 > allowed).then(|| format!("{above} requests above the limit, {allowed:.0} would be allowed"))
@@ -59,7 +68,7 @@ mod tests {
     }
 
     fn is_lost(slo: &str, slow: u64, errors: u64) -> bool {
-        lost_cause(&slo.parse().unwrap(), &results(slow, errors), None, 1000).is_some()
+        lost_cause(&slo.parse().unwrap(), &results(slow, errors), None, 1000, 10_000_000_000).is_some()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The state of a lane: what is due, what waits, what is in flight, on which connection.
 //!
-//! Everything happens in one thread, in three calls: [`Core::tick`] by the clock, [`drive`] by a socket, and what
+//! Everything happens in one thread, in few calls: [`Core::dispatch_due`] and [`Core::sweep`] by the clock, [`drive`] by a socket, and what
 //! comes of an attempt to connect. Whichever runs first dispatches what is due, so a busy lane does not depend on its
 //! timer.
 
