@@ -173,6 +173,31 @@ fn a_reader_is_ready_for_the_next_response() {
     assert_eq!(reader.advance(&[b'x'; 600], false), Ok((600, Some(Done { status: 201, keep_alive: true }))));
 }
 
+#[test]
+fn a_head_that_comes_again_means_the_same_again() {
+    let mut reader = ResponseReader::new(BODY_MAX);
+    let length = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let longer = b"HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\nokokokokokokokokokokok";
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    let none = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+    for input in [&length[..], length, longer, longer, chunked, chunked, none, none, length] {
+        reader.reset();
+        let (used, done) = reader.advance(input, false).unwrap();
+        assert_eq!(used, input.len());
+        assert_eq!(done.unwrap().keep_alive, input != none);
+        // To a HEAD the same head has no content.
+        reader.reset();
+        let head = input.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        assert_eq!(reader.advance(&input[..head], true).unwrap().0, head);
+        assert!(reader.advance(b"", true).unwrap().1.is_some());
+    }
+    let too_large = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BODY_MAX + 1);
+    for _ in 0..2 {
+        reader.reset();
+        assert_eq!(reader.advance(too_large.as_bytes(), false), Err(Violation::BodyTooLarge));
+    }
+}
+
 proptest! {
     #[test]
     fn nothing_a_target_sends_makes_it_panic(input in prop::collection::vec(any::<u8>(), 0..200), step in 1usize..50) {
