@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub use self::embedded::embed;
-pub use self::run::{Member, MemberState, Policy, RunError, RunState, StopReason};
+pub use self::run::{Command, Member, MemberState, Policy, RunError, RunState, StopReason};
 pub use self::server::{Listener, Security, listen};
 use crate::plan::Plan;
 
