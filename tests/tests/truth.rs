@@ -229,6 +229,64 @@ fn a_target_without_free_connections_fails_in_a_valid_run() {
     assert!(wait > 0.5 && lag < 0.01, "waiting {wait} is the target's, lag {lag} the generator's");
 }
 
+/// The generator stands still for 0.4 s. What it then sends late is its own doing, however small the bound for waiting.
+#[test]
+fn a_stopped_generator_is_not_a_target_without_connections() {
+    let _alone = alone();
+    let demo = Demo::start(&["--latency", "fixed:1ms"]);
+    let url = demo.url();
+    let mut run = Running::start(
+        "loadgrid",
+        [
+            "run",
+            "--url",
+            &url,
+            "--rate",
+            "1000/s",
+            "--duration",
+            "4s",
+            "--lanes",
+            "1",
+            "--max-wait",
+            "50ms",
+            "-o",
+            "json",
+        ],
+    );
+    run.await_stderr("left:");
+    run.signal(rustix::process::Signal::STOP);
+    let stopped = std::time::Instant::now();
+    // The pause is the test's subject.
+    while stopped.elapsed().as_secs_f64() < 0.4 {
+        std::thread::park_timeout(std::time::Duration::from_millis(10));
+    }
+    run.signal(rustix::process::Signal::CONT);
+    let report = run.wait().expect_code(3).report();
+    assert_eq!((&report["verdict"], count(&report, "dropped")), (&Value::from("invalid"), 0), "{report:#}");
+    assert!(count(&report, "late") >= 390, "{}", count(&report, "late"));
+    assert_account_closes(&report);
+}
+
+/// One connection for two targets, and the slow one could fill it: the other one gets its turn.
+#[test]
+fn a_saturated_target_does_not_starve_another_one() {
+    let _alone = alone();
+    let (slow, fast) = (Demo::start(&["--latency", "fixed:100ms"]), Demo::start(&["--latency", "fixed:0ms"]));
+    let file = scratch("two").join("two.yaml");
+    let text = format!(
+        "apiVersion: loadgrid.dev/v1alpha1\nkind: LoadTest\nmetadata: {{name: two}}\nspec:\n  requests:\n    - {{name: slow, \
+         weight: 4, http: {{url: '{}'}}}}\n    - {{name: fast, weight: 1, http: {{url: '{}'}}}}\n  load: {{rate: 20/s, \
+         duration: 4s, connections: 1, maxWait: 1s}}\n",
+        slow.url(),
+        fast.url()
+    );
+    std::fs::write(&file, text).unwrap();
+    let report = loadgrid(&["run", file.to_str().unwrap(), "-o", "json", "-q"]).report();
+    assert_account_closes(&report);
+    let sent = report["requests"]["fast"]["count"].as_u64().unwrap();
+    assert!(sent >= 8, "{sent} of 16 requests to the idle target were sent: {report:#}");
+}
+
 #[test]
 fn a_mix_has_its_exact_shares_over_all_workers() {
     let _alone = alone();

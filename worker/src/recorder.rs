@@ -110,9 +110,12 @@ impl Recorder {
         self.slot(warmup, request).started += 1;
     }
 
-    /// An arrival waited longer than the bound.
-    pub fn dropped(&mut self, warmup: bool, request: u32) {
-        self.slot(warmup, request).dropped += 1;
+    /// An arrival waited longer than the bound. Its dispatch lag counts all the same: it is the generator's.
+    pub fn dropped(&mut self, warmup: bool, request: u32, lag: u64) {
+        let slot = self.slot(warmup, request);
+        slot.dropped += 1;
+        slot.dispatch_lag.record(lag);
+        slot.late += u64::from(lag > LATE_NS);
     }
 
     /// A request ended. Its latency is the sum of the three parts, to the nanosecond.

@@ -18,6 +18,7 @@ use crate::results::{Totals, WorkerResults};
 use crate::slo::confidence::quantile_interval;
 use crate::slo::evaluate::{self, Judgement, Verdict};
 use crate::slo::{Comparison, Part};
+use crate::spec::CONNECTIONS_AUTO;
 use crate::spec::units::show_ns;
 
 const NS: f64 = 1e9;
@@ -222,6 +223,10 @@ fn load(state: &RunState, coverage: &Coverage) -> Load {
     }
 }
 
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 /// The load profile for people.
 pub fn profile_text(test: &crate::spec::LoadTest) -> String {
     let load = &test.load;
@@ -234,15 +239,19 @@ pub fn profile_text(test: &crate::spec::LoadTest) -> String {
         }
     };
     if load.arrivals == Arrivals::Closed {
-        let connections = test.connections.map_or("all connections".to_owned(), |n| format!("{n} connections"));
+        let connections = match test.connections {
+            Some(1) => "1 connection".to_owned(),
+            Some(count) => format!("{count} connections"),
+            None => format!("{CONNECTIONS_AUTO} connections a worker"),
+        };
         return match load.requests {
-            Some(count) => format!("{connections}, {count} requests"),
+            Some(count) => format!("{connections}, {count} request{}", plural(count)),
             None => format!("{connections} for {}", show_ns(load.main().duration_ns() as f64)),
         };
     }
     let arrivals = if load.arrivals == Arrivals::Poisson { "Poisson" } else { "uniform" };
     let stages: Vec<String> = load.stages.iter().map(stage).collect();
-    let count = load.requests.map(|count| format!(", exactly {count} requests")).unwrap_or_default();
+    let count = load.requests.map(|count| format!(", exactly {count} request{}", plural(count))).unwrap_or_default();
     format!("{arrivals} arrivals, {}{count}", stages.join(", then "))
 }
 

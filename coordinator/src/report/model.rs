@@ -122,7 +122,7 @@ pub struct Request {
     pub bytes_received: u64,
     /// From the intended start to the end: dispatch_lag + connection_wait + service_time.
     pub latency: Distribution,
-    /// The generator's own lateness.
+    /// The generator's own lateness; of dropped requests too.
     pub dispatch_lag: Distribution,
     /// No connection was free.
     pub connection_wait: Distribution,

@@ -40,6 +40,11 @@ pub(super) fn seconds(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| show_ns(value * 1e9))
 }
 
+/// A rate with enough digits to be told from zero.
+fn per_second(rate: f64) -> String {
+    if rate > 0.0 && rate < 1.0 { format!("{rate:.3}/s") } else { format!("{rate:.1}/s") }
+}
+
 struct Page {
     out: String,
     colour: bool,
@@ -103,9 +108,9 @@ impl Page {
             "Load      ",
             &format!("{}, {}; {workers} worker{plural}, seed {}", load.model, load.profile, load.seed),
         );
-        let target = load.target_rate.map_or("as fast as the target answers".to_owned(), |rate| format!("{rate:.1}/s"));
-        let rate =
-            format!("target {target}, achieved {:.1}/s over {}", load.achieved_rate, seconds(Some(load.duration)));
+        let target = load.target_rate.map_or("as fast as the target answers".to_owned(), per_second);
+        let over = seconds(Some(load.duration));
+        let rate = format!("target {target}, achieved {} over {over}", per_second(load.achieved_rate));
         self.wrapped("Rate      ", &rate);
         let coverage =
             format!("{} planned = {} sent + {} dropped + {} lost", load.planned, load.sent, load.dropped, load.lost);

@@ -105,7 +105,7 @@ pub fn audit(results: &Results, circumstances: Circumstances) -> Vec<Finding> {
     let mut findings = vec![coverage_gate(&coverage)];
     if circumstances.open_loop {
         findings.push(lag_gate(main.dispatch_lag.quantile(0.99).unwrap_or(0)));
-        findings.push(late_gate(main.late, sent));
+        findings.push(late_gate(main.late, sent + main.dropped));
         if !circumstances.stopped {
             findings.push(achieved_gate(&coverage));
         }
@@ -135,7 +135,7 @@ pub fn of_worker(worker: &WorkerResults, open_loop: bool) -> State {
         vec![busy_gate(&one, open_loop), starved_gate(&one), throttled_gate(&one), exhausted_gate(&one, worker.sent())];
     if open_loop {
         findings.push(lag_gate(worker.dispatch_lag.quantile(0.99).unwrap_or(0)));
-        findings.push(late_gate(worker.late, worker.sent()));
+        findings.push(late_gate(worker.late, worker.sent() + worker.dropped));
     }
     worst(&findings)
 }
@@ -195,10 +195,10 @@ fn lag_gate(p99: u64) -> Finding {
     )
 }
 
-fn late_gate(late: u64, sent: u64) -> Finding {
-    let share = if sent == 0 { 0.0 } else { late as f64 / sent as f64 };
+fn late_gate(late: u64, dispatched: u64) -> Finding {
+    let share = if dispatched == 0 { 0.0 } else { late as f64 / dispatched as f64 };
     let saw = format!(
-        "{late} of {sent} dispatched more than 1ms late ({}; degraded above {})",
+        "{late} of {dispatched} dispatched more than 1ms late ({}; degraded above {})",
         percent(share),
         percent(LATE_DEGRADED)
     );

@@ -124,15 +124,29 @@ pub fn smallest_sample(quantile: f64) -> u64 {
     (tail.ln() / rarer.ln()).ceil() as u64
 }
 
-/// How many independent samples would show that a share `share` of them within the limit is above, or below, the
-/// quantile. `None` if the two are too close for any sample of this world.
+/// The fewest independent samples that would settle it, if a share `share` of them is within the limit: with that many
+/// the interval of the quantile lies on one side. `None` if the two are too close for any sample of this world.
 pub fn samples_to_settle(share: f64, quantile: f64) -> Option<u64> {
-    const SAMPLES_MAX: f64 = 1e10;
-    // The two-sided 95 % point of the normal distribution.
-    const Z: f64 = 1.959_964;
-    let smallest = smallest_sample(quantile) as f64;
-    let needed = if share >= 1.0 { smallest } else { (Z / (share - quantile)).powi(2) * share * (1.0 - share) };
-    (needed.is_finite() && needed < SAMPLES_MAX).then(|| needed.max(smallest).ceil() as u64)
+    const SAMPLES_MAX: u64 = 10_000_000_000;
+    let settles = |n: u64| {
+        let within = (share * n as f64 + 1e-6).floor() as u64;
+        match ranks(n, quantile) {
+            (_, Some(high)) if share > quantile => high <= within,
+            (Some(low), _) if share < quantile => low > within,
+            _ => false,
+        }
+    };
+    let mut above = smallest_sample(quantile).max(1);
+    while !settles(above) {
+        above = above.checked_mul(2).filter(|n| *n <= SAMPLES_MAX)?;
+    }
+    let mut below = above / 2;
+    // Whole ranks make it jump a little; for an estimate any crossing will do.
+    while above - below > 1 {
+        let middle = below + (above - below) / 2;
+        if settles(middle) { above = middle } else { below = middle }
+    }
+    Some(above)
 }
 
 #[cfg(test)]
@@ -224,8 +238,13 @@ mod tests {
     #[test]
     fn what_it_takes_to_settle() {
         assert_eq!(samples_to_settle(1.0, 0.99), Some(368));
+        // z² q (1 − q) / (share − q)², and the same from below.
         let close = samples_to_settle(0.9905, 0.99).unwrap();
-        assert!((140_000..150_000).contains(&close), "{close}");
+        assert!((148_000..158_000).contains(&close), "{close}");
+        let missed = samples_to_settle(0.98, 0.99).unwrap();
+        assert!((300..500).contains(&missed), "{missed}");
+        let above = samples_to_settle(0.996, 0.99).unwrap();
+        assert!((1000..1500).contains(&above), "{above}");
         assert_eq!(samples_to_settle(0.99, 0.99), None);
     }
 }

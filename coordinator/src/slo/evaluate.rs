@@ -177,9 +177,10 @@ fn judge_quantile(
 fn to_settle(slo: &Slo, quantile: f64, sample: &Histogram, interval: &QuantileInterval, seconds: f64) -> String {
     let within = 1.0 - sample.to_recorded().count_above(slo.limit.max(0.0) as u64) as f64 / interval.samples as f64;
     let effect = interval.samples as f64 / interval.effective as f64;
-    let needed = samples_to_settle(within, quantile).map(|needed| needed as f64 * effect);
+    // At least one more: this sample has not settled it.
+    let needed = samples_to_settle(within, quantile).map(|needed| needed.max(interval.effective + 1) as f64 * effect);
     match needed {
-        Some(needed) if needed > interval.samples as f64 => {
+        Some(needed) => {
             let more = needed - interval.samples as f64;
             let rate = interval.samples as f64 / seconds.max(1e-9);
             let why =
@@ -190,7 +191,7 @@ fn to_settle(slo: &Slo, quantile: f64, sample: &Histogram, interval: &QuantileIn
                 show_s(more / rate)
             )
         }
-        _ => "the limit lies at the quantile itself: no number of requests would settle it".to_owned(),
+        None => "the limit lies at the quantile itself: no number of requests would settle it".to_owned(),
     }
 }
 

@@ -38,6 +38,8 @@ struct Metadata {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Spec {
     requests: Spanned<Vec<Spanned<Request>>>,
+    /// May come from flags.
+    #[serde(default)]
     load: Load,
     #[serde(default)]
     slos: Vec<Text>,
@@ -70,7 +72,7 @@ struct Body {
     json: Option<serde_json::Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Load {
     arrivals: Option<Text>,

@@ -128,6 +128,29 @@ fn flags_override_the_file() {
 }
 
 #[test]
+fn a_profile_from_flags_replaces_the_file_s_whole() {
+    let request = || draft::DraftRequest { url: Some(Sourced::flag("--url", "http://b/")), ..Default::default() };
+    let closed = Draft {
+        closed_loop: Some(Place::Flag("--closed-loop".to_owned())),
+        duration: Some(Sourced::flag("--duration", "2s")),
+        requests: vec![request()],
+        ..Draft::default()
+    };
+    let open = Draft { rate: Some(Sourced::flag("--rate", "7/s")), ..closed.clone() };
+    let open = Draft { closed_loop: None, ..open };
+    for load_text in
+        [LOAD, "    closedLoop: true\n    duration: 1s", "    stages: [{rate: 5/s, duration: 1s}]", "    {}"]
+    {
+        let text = test(REQUESTS, load_text, SLOS);
+        let closed = load(Some(("t.yaml", &text)), closed.clone()).unwrap();
+        assert_eq!(closed.load.arrivals, loadgrid_worker::schedule::Arrivals::Closed);
+        assert_eq!(load(Some(("t.yaml", &text)), open.clone()).unwrap().load.main().count(), 14);
+    }
+    let without = test(REQUESTS, LOAD, SLOS).replace("  load:\n    rate: 5/s\n    duration: 1s\n", "");
+    assert_eq!(load(Some(("t.yaml", &without)), open).unwrap().load.duration_ns(), 2_000_000_000);
+}
+
+#[test]
 fn a_count_sets_the_length() {
     let text = test(REQUESTS, "    rate: 50/s\n    requests: 101", SLOS);
     let test = load(Some(("t.yaml", &text)), Draft::default()).unwrap();

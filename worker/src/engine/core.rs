@@ -32,6 +32,10 @@ pub(super) const SWEEP_NS: u64 = 10_000_000;
 /// What waits for a connection in one lane, at the most; what is due beyond it is dropped and counted.
 const WAITING_MAX: usize = 1_000_000;
 
+/// A target's requests wait so long before they take a connection's place from another target: a new connection
+/// costs more than a moment's patience.
+const HANDOVER_NS: u64 = 20_000_000;
+
 struct Prepared {
     bytes: Vec<u8>,
     pool: usize,
@@ -154,8 +158,13 @@ impl Core {
             .map(|(key, _)| key)
             .collect();
         for key in expired {
-            let kind = if cancel { ErrorKind::Cancelled } else { ErrorKind::Timeout };
-            self.fail(key, kind, now);
+            match self.connections[key].flight {
+                Some(flight) if !cancel => {
+                    // What was given up for its time was given up at its time, not when the sweep came by.
+                    self.fail(key, ErrorKind::Timeout, now.min(flight.sent + self.job.timeout_ns));
+                }
+                _ => self.fail(key, ErrorKind::Cancelled, now),
+            }
         }
         for pool in 0..self.pools.len() {
             self.serve(pool, now);
@@ -198,7 +207,7 @@ impl Core {
             return;
         }
         if pool.waiting.len() >= WAITING_MAX {
-            self.recorder.dropped(due.warmup, due.request);
+            self.drop(waiting);
             return;
         }
         pool.waiting.push_back(waiting);
@@ -210,9 +219,10 @@ impl Core {
         loop {
             let pool = &mut self.pools[number];
             let Some(first) = pool.waiting.front().copied() else { return };
-            if now.saturating_sub(first.due.intended) > self.job.max_wait_ns {
+            // Counted from the dispatch: the generator's own lateness is no wait for a connection.
+            if now.saturating_sub(first.dispatched) > self.job.max_wait_ns {
                 pool.waiting.pop_front();
-                self.recorder.dropped(first.due.warmup, first.due.request);
+                self.drop(first);
                 self.place_free();
             } else if let Some(key) = pool.idle.pop() {
                 pool.waiting.pop_front();
@@ -335,6 +345,16 @@ impl Core {
         connection.wake();
     }
 
+    /// The pool whose front has waited for [`HANDOVER_NS`] and longer than that of `than`, and that can't help itself.
+    fn neediest(&self, than: usize, now: u64) -> Option<usize> {
+        let since = |pool: &Pool| pool.waiting.front().map_or(u64::MAX, |waiting| waiting.dispatched);
+        let own = since(&self.pools[than]);
+        let (number, pool) = self.pools.iter().enumerate().min_by_key(|(_, pool)| since(pool))?;
+        let waited = since(pool);
+        let needs = number != than && waited < own && pool.opening == 0 && pool.idle.is_empty();
+        (needs && now.saturating_sub(waited) >= HANDOVER_NS).then_some(number)
+    }
+
     fn fail(&mut self, key: usize, kind: ErrorKind, at: u64) {
         let connection = &self.connections[key];
         let (flight, bytes_sent, pool) = (connection.flight, connection.written, connection.pool);
@@ -349,8 +369,17 @@ impl Core {
         self.serve_all(pool, at);
     }
 
-    /// Serves the pool that has a connection more, or the room for one, and then the others.
+    /// Serves the pool that has a connection more, or the room for one, and then the others. Where all places are
+    /// taken, a target whose requests have waited for long gets the place of one whose have not.
     fn serve_all(&mut self, first: usize, now: u64) {
+        if self.pools.len() > 1
+            && self.open >= self.limit
+            && let Some(needy) = self.neediest(first, now)
+            && let Some(key) = self.pools[first].idle.pop()
+        {
+            self.close(key);
+            self.serve(needy, now);
+        }
         self.serve(first, now);
         for other in (0..self.pools.len()).filter(|other| *other != first) {
             self.serve(other, now);
@@ -398,9 +427,14 @@ impl Core {
     fn drop_waiting(&mut self) {
         for pool in 0..self.pools.len() {
             while let Some(waiting) = self.pools[pool].waiting.pop_front() {
-                self.recorder.dropped(waiting.due.warmup, waiting.due.request);
+                self.drop(waiting);
             }
         }
+    }
+
+    fn drop(&mut self, waiting: Waiting) {
+        let lag = waiting.dispatched.saturating_sub(waiting.due.intended);
+        self.recorder.dropped(waiting.due.warmup, waiting.due.request, lag);
     }
 }
 
