@@ -1,10 +1,10 @@
 //! What a run sends, when, and who of the grid sends which part: pure arithmetic over the test and the lanes.
 
 use loadgrid_proto::v1;
-use loadgrid_worker::schedule::{Arrivals, Shard, Stripe};
+use loadgrid_worker::schedule::{Arrivals, Stripe, counts};
 use loadgrid_worker::session::job::encode_load;
 
-use crate::spec::{CONNECTIONS_AUTO, LoadTest};
+use crate::spec::{CONNECTIONS_AUTO, CONNECTIONS_CLOSED, LoadTest};
 
 /// Results are reported so often, ns.
 pub const INTERVAL_NS: u64 = 1_000_000_000;
@@ -48,24 +48,26 @@ impl Plan {
     /// A sentence for people: fewer connections than workers, or more than the machines allow.
     pub fn shares(&self, workers: &[Capacity]) -> Result<Vec<Share>, String> {
         let mut lanes: Vec<u32> = workers.iter().map(|worker| worker.lanes.max(1)).collect();
-        if let Some(connections) = self.test.connections {
+        let bound = self.connections(workers.len());
+        if let Some(connections) = bound {
             if (connections as usize) < workers.len() {
                 return Err(format!(
                     "{connections} connections can't be dealt out to {} workers: give at least one each (--connections)",
                     workers.len()
                 ));
             }
-            while lanes.iter().sum::<u32>() > connections {
+            while lanes.iter().map(|lanes| u64::from(*lanes)).sum::<u64>() > u64::from(connections) {
                 let most = lanes.iter_mut().max();
                 most.into_iter().for_each(|most| *most -= 1);
             }
         }
-        let total_lanes: u32 = lanes.iter().sum();
+        let total_lanes = lanes.iter().try_fold(0u32, |sum, lanes| sum.checked_add(*lanes));
+        let total_lanes = total_lanes.ok_or("the workers have more lanes than can be counted")?;
         let mut first_lane = 0;
         let mut shares = Vec::with_capacity(workers.len());
         for (worker, lanes) in workers.iter().zip(lanes) {
             let allowed = u32::try_from(worker.max_connections).unwrap_or(u32::MAX);
-            let connections = match self.test.connections {
+            let connections = match bound {
                 // As the lanes, striped over the grid.
                 Some(total) => (first_lane..first_lane + lanes)
                     .map(|lane| Stripe { lane, lanes: total_lanes }.share(u64::from(total)) as u32)
@@ -84,23 +86,19 @@ impl Plan {
         Ok(shares)
     }
 
-    /// Arrivals of a share: (warm-up, main). `None` in the main phase of a closed loop without a count.
+    /// Arrivals of a share: (warm-up, main). `None` in the main phase of a closed loop without a count. With Poisson
+    /// arrivals all of them are drawn: not for a thread that others wait for.
     pub fn planned(&self, share: Share) -> (u64, Option<u64>) {
         let load = &self.test.load;
-        let stripes =
-            (share.first_lane..share.first_lane + share.lanes).map(|lane| Stripe { lane, lanes: share.total_lanes });
-        if load.arrivals == Arrivals::Closed {
-            let count = load.requests.map(|total| stripes.map(|stripe| stripe.share(total)).sum());
-            return (0, count);
-        }
-        let weights = self.weights();
-        let counts = stripes.map(|stripe| Shard::new(load, &weights, self.seed, stripe).count());
-        let (warmup, main) = counts.fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
-        (warmup, Some(main))
+        let counts = counts(load, self.seed, share.first_lane, share.lanes, share.total_lanes);
+        let (warmup, main) = counts.into_iter().fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+        (warmup, (self.is_open_loop() || load.requests.is_some()).then_some(main))
     }
 
-    fn weights(&self) -> Vec<u32> {
-        self.test.requests.iter().map(|request| request.weight).collect()
+    /// Connections over the grid, if they are bounded: by the test, or because a closed loop is nothing else.
+    pub fn connections(&self, workers: usize) -> Option<u32> {
+        let closed = || CONNECTIONS_CLOSED.max(workers as u32);
+        self.test.connections.or_else(|| (!self.is_open_loop()).then(closed))
     }
 
     /// The message that gives a worker its share.

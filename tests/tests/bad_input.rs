@@ -38,6 +38,9 @@ fn a_test_that_is_not_understood_is_refused_with_its_place() {
     loadgrid(&["run", "--url", "http://a/", "--rate", "5/s", "--duration", "1s", "--slo", "nonsense"])
         .expect_code(2)
         .expect_words(&["--slo", "METRIC <= VALUE"]);
+    loadgrid(&["run", "--url", "http://a/", "--rate", "-5/s", "--duration", "1s"])
+        .expect_code(2)
+        .expect_words(&["--rate", "above zero"]);
     loadgrid(&["run", "--url", "https://a/", "--rate", "5/s", "--duration", "1s"])
         .expect_code(2)
         .expect_words(&["https"]);
@@ -101,6 +104,9 @@ fn a_report_that_can_not_be_written_loses_no_other() {
     let done = run(demo.address, &more).expect_code(4).expect_words(&["json report", "/dev/full"]);
     assert_eq!(done.report()["load"]["completed"], 50);
     assert!(std::fs::read_to_string(dir.join("report.html")).unwrap().contains("</html>"));
+    let twice = format!("json={}", dir.join("same").display());
+    run(demo.address, &["--report", &twice, "--report", &twice]).expect_code(2).expect_words(&["two reports"]);
+    let before = demo.requests();
     run(demo.address, &["--report", "html=/no/such/dir/x.html"]).expect_code(4).expect_words(&["/no/such/dir/x.html"]);
 }
 

@@ -3,6 +3,9 @@
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Lanes of one worker, at the most: each is a thread, and no machine has more cores.
+pub const LANES_MAX: u32 = 1024;
+
 /// Descriptors that are kept for everything but connections to targets.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
@@ -21,6 +24,12 @@ pub fn raise_descriptors() -> u64 {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let open = getrlimit(Resource::Nofile).current.unwrap_or(DESCRIPTORS_MAX).min(DESCRIPTORS_MAX);
     open.saturating_sub(RESERVED_DESCRIPTORS).max(1)
+}
+
+/// Whether stderr is a terminal that takes colours (NO_COLOR, no-color.org).
+pub fn stderr_has_colour() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Host name and process number.

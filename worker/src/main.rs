@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(limits::stderr_has_colour())
         .with_target(false)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
@@ -69,8 +70,8 @@ fn run(arguments: Arguments) -> Result<(), (u8, String)> {
     };
     let endpoint = tls::endpoint(&arguments.coordinator, material).map_err(|error| (2, error))?;
     let lanes = arguments.lanes.unwrap_or_else(limits::cores);
-    if lanes == 0 {
-        return Err((2, "--lanes 0: a worker needs at least one".to_owned()));
+    if lanes == 0 || lanes > limits::LANES_MAX {
+        return Err((2, format!("--lanes {lanes}: write 1 to {}", limits::LANES_MAX)));
     }
     let options = Options {
         id: ulid::Ulid::generate().to_string(),

@@ -257,7 +257,10 @@ fn lane_rng(seed: u64, lane: u32) -> Xoshiro256PlusPlus {
 impl Shard {
     /// The part of a load that falls to a lane. `weights` are those of the test's requests, in order.
     pub fn new(load: &Load, weights: &[u32], seed: u64, stripe: Stripe) -> Self {
-        let mut rng = lane_rng(seed, stripe.lane);
+        Self::from_rng(load, weights, seed, stripe, lane_rng(seed, stripe.lane))
+    }
+
+    fn from_rng(load: &Load, weights: &[u32], seed: u64, stripe: Stripe, mut rng: Xoshiro256PlusPlus) -> Self {
         let mut phase = |warmup: bool, start_ns: u64, profile: &Profile, requests: Option<u64>| {
             let source = match load.arrivals {
                 Arrivals::Closed => return None,
@@ -304,6 +307,30 @@ impl Shard {
             if phase.warmup { counts.0 += left } else { counts.1 += left }
         }
         counts
+    }
+}
+
+/// (warm-up, main) arrivals of each of the lanes `first .. first + lanes` of `total`, in order. Evenly spaced arrivals
+/// are counted by arithmetic; Poisson ones have to be drawn, some ten nanoseconds each.
+pub fn counts(load: &Load, seed: u64, first: u32, lanes: u32, total: u32) -> Vec<(u64, u64)> {
+    let (warmup, main) = (load.warmup(), load.main());
+    let stripes = (first..first.saturating_add(lanes)).map(|lane| Stripe { lane, lanes: total });
+    match load.arrivals {
+        Arrivals::Closed => stripes.map(|stripe| (0, load.requests.map_or(0, |count| stripe.share(count)))).collect(),
+        Arrivals::Uniform => {
+            let (warmup, main) = (warmup.count(), load.requests.unwrap_or_else(|| main.count()));
+            stripes.map(|stripe| (stripe.share(warmup), stripe.share(main))).collect()
+        }
+        Arrivals::Poisson => {
+            let mut rng = lane_rng(seed, first);
+            stripes
+                .map(|stripe| {
+                    let own = rng.clone();
+                    rng.jump();
+                    Shard::from_rng(load, &[1], seed, stripe, own).count()
+                })
+                .collect()
+        }
     }
 }
 

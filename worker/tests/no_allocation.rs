@@ -72,6 +72,7 @@ fn job(address: SocketAddr, load: Load) -> Job {
     };
     let target = Target { host: request.host.clone(), port: request.port, addresses: vec![address] };
     Job {
+        planned: loadgrid_worker::schedule::counts(&load, 1, 0, 1, 1),
         load,
         seed: 1,
         first_lane: 0,

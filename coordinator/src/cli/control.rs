@@ -76,9 +76,5 @@ async fn connect(coordinator: &Coordinator) -> Result<ControlClient<Channel>, Fa
 }
 
 fn refused(status: tonic::Status) -> Failure {
-    let why = match status.message() {
-        "" => loadgrid_worker::session::error_chain(&status),
-        message => message.to_owned(),
-    };
-    Failure::not_carried_out(format!("the coordinator refused: {why}"))
+    Failure::not_carried_out(format!("the coordinator refused: {}", loadgrid_worker::session::status_text(&status)))
 }

@@ -13,13 +13,13 @@ pub(super) struct TestFlags {
     #[arg(long)]
     url: Option<String>,
     /// Requests per second, such as 500/s.
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     rate: Option<String>,
     /// How long, such as 30s.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     duration: Option<String>,
     /// Exactly so many requests over all workers, instead of a duration.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     requests: Option<String>,
     /// An objective, such as 'http/latency-p99 <= 50ms' (repeatable; added to the file's).
     #[arg(long, value_name = "EXPR")]
@@ -31,19 +31,19 @@ pub(super) struct TestFlags {
     #[arg(long)]
     closed_loop: bool,
     /// Driven first, measured apart, not judged.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     warmup: Option<String>,
-    /// Connections over the grid, or auto for as many as are needed.
-    #[arg(long, value_name = "N|auto")]
+    /// Connections over the grid, or auto: as many as are needed, in a closed loop 50.
+    #[arg(long, value_name = "N|auto", allow_hyphen_values = true)]
     connections: Option<String>,
     /// For one request, from its first byte to the end of the answer [default: 10s].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     timeout: Option<String>,
     /// What waits longer for a connection is dropped and counted [default: 10s].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     max_wait: Option<String>,
     /// Of all randomness; the report names it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     seed: Option<String>,
     /// A request header (repeatable).
     #[arg(long, value_name = "NAME: VALUE")]

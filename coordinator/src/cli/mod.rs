@@ -114,6 +114,7 @@ fn log(verbose: u8) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(loadgrid_worker::limits::stderr_has_colour())
         .with_target(false)
         .without_time()
         .with_env_filter(filter)

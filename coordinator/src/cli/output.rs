@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Failure;
 
@@ -29,6 +29,25 @@ pub(super) fn stdout_has_colour() -> bool {
     io::stdout().is_terminal() && !no_colour && !dumb
 }
 
+/// Whether a file could be written here, without touching what is there.
+pub(super) fn check_writable(path: &Path) -> Result<(), String> {
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok(());
+    }
+    let part = part_of(path);
+    fs::File::create(&part).map_err(|error| format!("{} can't be written: {error}", path.display()))?;
+    // An empty leftover would be a nuisance, no more.
+    let _ = fs::remove_file(part);
+    Ok(())
+}
+
+/// Where a file is written until it is complete.
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
+}
+
 /// Writes a file whole or not at all: what was there before stays until the new one is complete.
 pub(super) fn write_file(path: &Path, text: &str) -> Result<(), String> {
     let failed = |error: io::Error| format!("{} can't be written: {error}", path.display());
@@ -40,9 +59,7 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<(), String> {
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(failed);
     }
-    let mut name = path.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
+    let part = part_of(path);
     let written = fs::File::create(&part)
         .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&part, path));

@@ -11,6 +11,7 @@ use super::output;
 use crate::grid::{PhaseName, Snapshot};
 use crate::plan::Plan;
 use crate::spec::units::show_ns;
+use loadgrid_worker::schedule::Profile;
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(3);
@@ -24,6 +25,8 @@ const BAR_WIDTH: usize = 24;
 pub(super) struct About {
     test: String,
     warmup: Duration,
+    /// Λ of warm-up and main phase; `None` in a closed loop.
+    profiles: Option<(Profile, Profile)>,
     /// Warm-up and main phase; `None` if only the target knows.
     length: Option<Duration>,
 }
@@ -35,11 +38,11 @@ impl About {
         About {
             test: plan.test.name.clone(),
             warmup: Duration::from_nanos(load.warmup_ns),
+            profiles: plan.is_open_loop().then(|| (load.warmup(), load.main())),
             length: (!endless).then(|| Duration::from_nanos(load.duration_ns())),
         }
     }
 
-    /// Λ is not asked: what was planned for the second that is shown is seen in `waiting` and in the report.
     fn state(&self, snapshot: &Snapshot) -> String {
         match (snapshot.phase, snapshot.elapsed) {
             (PhaseName::Gathering, _) => format!("{} of {} workers joined", snapshot.joined, snapshot.wanted),
@@ -54,8 +57,18 @@ impl About {
         }
     }
 
-    fn figures(snapshot: &Snapshot) -> String {
+    /// λ of the second that is shown, which is the last whole one.
+    fn planned_rate(&self, elapsed: Duration) -> Option<f64> {
+        let (warmup, main) = self.profiles.as_ref()?;
+        let at = elapsed.saturating_sub(Duration::from_secs(1)).as_nanos() as u64;
+        let warmup_ns = self.warmup.as_nanos() as u64;
+        Some(if at < warmup_ns { warmup.rate(at) } else { main.rate(at - warmup_ns) })
+    }
+
+    fn figures(&self, snapshot: &Snapshot) -> String {
         let second = &snapshot.last_second;
+        let rate = snapshot.elapsed.and_then(|elapsed| self.planned_rate(elapsed));
+        let rate = rate.map(|rate| format!(" of {rate:.0}/s")).unwrap_or_default();
         let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), |ns| show_ns(ns as f64));
         let planned = if snapshot.planned > 0 { format!(" of {}", snapshot.planned) } else { String::new() };
         let away = match snapshot.away.is_empty() {
@@ -63,7 +76,7 @@ impl About {
             false => format!(", AWAY: {}", snapshot.away.join(" ")),
         };
         format!(
-            "{}/s, p50 {}, p99 {}, {} in flight, {} waiting, {} errors, {} sent{planned}{away}",
+            "{}/s{rate}, p50 {}, p99 {}, {} in flight, {} waiting, {} errors, {} sent{planned}{away}",
             second.achieved,
             time(second.p50_ns),
             time(second.p99_ns),
@@ -107,7 +120,7 @@ async fn panel(about: About, mut snapshots: watch::Receiver<Snapshot>) {
             continue;
         }
         drawn = Some(Instant::now());
-        panel.set_prefix(About::figures(&snapshot));
+        panel.set_prefix(if snapshot.elapsed.is_some() { about.figures(&snapshot) } else { String::new() });
         panel.set_message(format!("{} {} {}", about.test, about.bar(&snapshot), about.state(&snapshot)));
     }
     panel.finish_and_clear();
@@ -115,16 +128,19 @@ async fn panel(about: About, mut snapshots: watch::Receiver<Snapshot>) {
 
 async fn lines(about: About, mut snapshots: watch::Receiver<Snapshot>) {
     let mut said: Option<Instant> = None;
+    let mut state = String::new();
     let mut phase = PhaseName::Gathering;
     while snapshots.changed().await.is_ok() {
         let snapshot = snapshots.borrow_and_update().clone();
         let due = said.is_none_or(|at| at.elapsed() >= LINE_EVERY) || snapshot.phase != phase;
-        if due {
+        let now = about.state(&snapshot);
+        if due && (snapshot.elapsed.is_some() || now != state) {
             said = Some(Instant::now());
             phase = snapshot.phase;
             let figures =
-                if snapshot.elapsed.is_some() { format!(": {}", About::figures(&snapshot)) } else { String::new() };
-            output::complain(&format!("{}: {}{figures}", about.test, about.state(&snapshot)));
+                if snapshot.elapsed.is_some() { format!(": {}", about.figures(&snapshot)) } else { String::new() };
+            output::complain(&format!("{}: {now}{figures}", about.test));
+            state = now;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `loadgrid report`: a stored run, rendered again.
 
-use std::fs;
 use std::path::PathBuf;
+use std::{fs, io};
 
 use clap::Args;
 
@@ -10,7 +10,7 @@ use crate::report::{self, Format};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// A run stored by `loadgrid run --report json=RUN.json` (or -o json).
+    /// A run stored by `loadgrid run --report json=RUN.json` (or -o json); - for stdin.
     #[arg(value_name = "RUN.json", required_unless_present = "schema")]
     run: Option<PathBuf>,
     /// text, json, html, junit, markdown or hlog.
@@ -27,7 +27,8 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         return Ok(exit::PASS);
     };
     let named = |error: String| Failure::usage(format!("{}: {error}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| named(format!("can't be read: {error}")))?;
+    let read = if path.as_os_str() == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(path) };
+    let text = read.map_err(|error| named(format!("can't be read: {error}")))?;
     let run = report::parse(&text).map_err(named)?;
     let rendered = report::render(&run, arguments.output, output::stdout_has_colour()).map_err(named)?;
     output::print(&rendered)?;

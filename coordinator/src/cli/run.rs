@@ -159,9 +159,10 @@ fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -> Result<Pr
             Some((address, Security::Tls(material)))
         }
     };
-    if flags.lanes == Some(0) {
-        return Err(Failure::usage("--lanes 0: a worker needs at least one"));
+    if let Some(lanes) = flags.lanes.filter(|lanes| *lanes == 0 || *lanes > limits::LANES_MAX) {
+        return Err(Failure::usage(format!("--lanes {lanes}: write 1 to {}", limits::LANES_MAX)));
     }
+    check_paths(&report.report)?;
     let spare = limits::cores().saturating_sub(1).max(1);
     Ok(Prepared {
         plan: Plan {
@@ -182,6 +183,18 @@ fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -> Result<Pr
         confidence: report.confidence,
         quiet: report.quiet,
     })
+}
+
+/// A path that can't be written is found before the load, not after it.
+fn check_paths(files: &[(Format, PathBuf)]) -> Result<(), Failure> {
+    for (number, (format, path)) in files.iter().enumerate() {
+        if files[..number].iter().any(|(_, other)| other == path) {
+            return Err(Failure::usage(format!("--report: two reports would go to {}", path.display())));
+        }
+        output::check_writable(path)
+            .map_err(|error| Failure::not_carried_out(format!("the {format} report: {error}")))?;
+    }
+    Ok(())
 }
 
 /// The demo's run: embedded workers, everything else as by default.

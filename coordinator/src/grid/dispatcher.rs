@@ -32,6 +32,9 @@ const START_LEAD_NS: u64 = 30_000_000;
 /// After an order to stop, farewells are waited for so long.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// After the release, sessions may take so long to end.
+const FAREWELL_PATIENCE: Duration = Duration::from_millis(300);
+
 /// Beyond the last timeout, farewells are waited for so long.
 const END_PATIENCE_NS: u64 = 10_000_000_000;
 
@@ -74,10 +77,21 @@ impl Dispatcher {
             let release = v1::Release { run: run.clone(), shutdown: false };
             self.send(worker, ToWorker::Release(release));
         }
-        // The releases are on their way as soon as the sessions' tasks run once more.
-        tokio::task::yield_now().await;
+        self.see_off().await;
         carried_out?;
         Ok(self.state)
+    }
+
+    /// A released worker ends its session: that is how it is known that the release arrived.
+    async fn see_off(&mut self) {
+        let until = Instant::now() + FAREWELL_PATIENCE;
+        while !self.sessions.is_empty() {
+            match tokio::time::timeout_at(until, self.events.recv()).await {
+                Ok(Some(Event::Left { worker, .. })) => drop(self.sessions.remove(&worker)),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
     }
 
     async fn carry_out(&mut self) -> Result<(), RunError> {
@@ -105,7 +119,8 @@ impl Dispatcher {
     }
 
     async fn prepare(&mut self) -> Result<(), RunError> {
-        self.state.apply(Command::Assign).map_err(into_run_error)?;
+        let planned = self.count().await?;
+        self.state.apply(Command::Assign { planned }).map_err(into_run_error)?;
         self.planned = self.state.results.workers.values().filter_map(|worker| worker.planned).sum();
         self.publish(PhaseName::Preparing);
         let plan = &self.state.plan;
@@ -120,6 +135,28 @@ impl Dispatcher {
             let Some(waiting) = waiting.map(|member| member.name.clone()) else { return Ok(()) };
             if !self.step(until).await? {
                 return Err(RunError::NotReady { worker: waiting, seconds: READY_PATIENCE.as_secs() });
+            }
+        }
+    }
+
+    /// Counts the shares in a thread of its own: Poisson arrivals have to be drawn, and workers want their answers
+    /// meanwhile.
+    async fn count(&mut self) -> Result<Vec<(u64, Option<u64>)>, RunError> {
+        self.publish(PhaseName::Preparing);
+        let (shares, plan) = (self.state.shares()?, self.state.plan.clone());
+        let mut counting = tokio::task::spawn_blocking(move || {
+            shares.into_iter().map(|share| plan.planned(share)).collect::<Vec<_>>()
+        });
+        loop {
+            tokio::select! {
+                counted = &mut counting => {
+                    let counted = counted.map_err(|error| RunError::Plan(error.to_string()))?;
+                    if counted.len() == self.state.members.len() {
+                        return Ok(counted);
+                    }
+                    return Err(RunError::Plan("a worker left while the plan was dealt out".to_owned()));
+                }
+                stepped = self.step(Instant::now() + TICK) => stepped.map(drop)?,
             }
         }
     }
@@ -181,7 +218,7 @@ impl Dispatcher {
             Event::Left { session, worker } => {
                 if self.sessions.get(&worker).is_some_and(|current| current.number == session) {
                     self.sessions.remove(&worker);
-                    self.left(worker);
+                    self.left(worker, clock::now_ns());
                 }
                 Ok(())
             }
@@ -232,11 +269,12 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn left(&mut self, worker: String) {
+    /// A worker is away, and was last heard at `heard_ns`.
+    fn left(&mut self, worker: String, heard_ns: u64) {
         let complete = self.state.members.get(&worker).is_none_or(|member| member.state == MemberState::Complete);
         if !complete {
             tracing::warn!("worker {} is away", self.name(&worker));
-            let _ = self.state.apply(Command::Away { worker, now_ns: clock::now_ns() });
+            let _ = self.state.apply(Command::Away { worker, now_ns: heard_ns });
         }
     }
 
@@ -282,16 +320,12 @@ impl Dispatcher {
     /// Finds who is silent, and who is away for too long.
     fn look_after_workers(&mut self) {
         let now_ns = clock::now_ns();
-        let silent: Vec<String> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.heard.elapsed() > SILENCE_MAX)
-            .map(|(worker, _)| worker.clone())
-            .collect();
-        for worker in silent {
+        let silences = self.sessions.iter().map(|(worker, session)| (worker.clone(), session.heard.elapsed()));
+        let silent: Vec<(String, Duration)> = silences.filter(|(_, silence)| *silence > SILENCE_MAX).collect();
+        for (worker, silence) in silent {
             // Its stream is given up: it will dial anew if it lives.
             self.sessions.remove(&worker);
-            self.left(worker);
+            self.left(worker, now_ns.saturating_sub(silence.as_nanos() as u64));
         }
         let overdue = self.is_overdue(now_ns);
         let unsettled = |state: MemberState| !matches!(state, MemberState::Complete | MemberState::Lost);

@@ -110,8 +110,10 @@ pub enum Command {
     Back {
         worker: String,
     },
-    /// Deal the plan out to those who joined.
-    Assign,
+    /// Deal the plan out to those who joined. `planned` is [`Plan::planned`] of each share, in order.
+    Assign {
+        planned: Vec<(u64, Option<u64>)>,
+    },
     Ready {
         worker: String,
         planned_warmup: u64,
@@ -194,7 +196,7 @@ impl RunState {
                 }
             }
             Command::Back { worker } => self.member(&worker)?.away_ns = None,
-            Command::Assign => self.assign()?,
+            Command::Assign { planned } => self.assign(planned)?,
             Command::Ready { worker, planned_warmup, planned, clock_bound_ns } => {
                 self.ready(&worker, planned_warmup, planned, clock_bound_ns)?;
             }
@@ -247,17 +249,28 @@ impl RunState {
         Ok(())
     }
 
-    fn assign(&mut self) -> Result<(), Rejected> {
+    /// What each of those who joined would send.
+    ///
+    /// # Errors
+    /// The plan can't be dealt out to them.
+    pub fn shares(&self) -> Result<Vec<Share>, RunError> {
+        let capacities: Vec<Capacity> = self.members.values().map(|member| member.capacity).collect();
+        self.plan.shares(&capacities).map_err(RunError::Plan)
+    }
+
+    fn assign(&mut self, planned: Vec<(u64, Option<u64>)>) -> Result<(), Rejected> {
         if self.phase != Phase::Gathering {
             return Err(Rejected::TooLate);
         }
-        let capacities: Vec<Capacity> = self.members.values().map(|member| member.capacity).collect();
-        let shares = self.plan.shares(&capacities).map_err(RunError::Plan)?;
+        let shares = self.shares()?;
+        if shares.len() != planned.len() {
+            return Err(Rejected::TooLate);
+        }
         let mut workers = BTreeMap::new();
-        for ((id, member), share) in self.members.iter_mut().zip(shares) {
+        for (((id, member), share), planned) in self.members.iter_mut().zip(shares).zip(planned) {
             member.state = MemberState::Assigned;
             member.share = Some(share);
-            let (planned_warmup, planned) = self.plan.planned(share);
+            let (planned_warmup, planned) = planned;
             let name = member.name.clone();
             let results =
                 WorkerResults { name, lanes: share.lanes, planned, planned_warmup, ..WorkerResults::default() };

@@ -11,6 +11,7 @@ use loadgrid_proto::v1::grid_server::{Grid, GridServer};
 use loadgrid_proto::v1::worker_message::Kind as FromWorker;
 use loadgrid_proto::{MESSAGE_BYTES_MAX, PROTOCOL_VERSION, v1};
 use loadgrid_worker::clock;
+use loadgrid_worker::limits::LANES_MAX;
 use loadgrid_worker::tls::Material;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -159,6 +160,12 @@ impl Grid for Service {
                 hello.version,
                 hello.protocol_version,
                 env!("CARGO_PKG_VERSION"),
+            )));
+        }
+        if hello.lanes == 0 || hello.lanes > LANES_MAX {
+            return Err(Status::invalid_argument(format!(
+                "a worker has 1 to {LANES_MAX} lanes, {} offers {}",
+                hello.name, hello.lanes
             )));
         }
         let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);

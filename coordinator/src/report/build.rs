@@ -17,8 +17,8 @@ use crate::results::coverage::{COVERAGE_MIN, Coverage};
 use crate::results::{Totals, WorkerResults};
 use crate::slo::confidence::quantile_interval;
 use crate::slo::evaluate::{self, Judgement, Verdict};
-use crate::slo::{Comparison, Part};
-use crate::spec::CONNECTIONS_AUTO;
+use crate::slo::{Comparison, Part, Statistic};
+use crate::spec::CONNECTIONS_CLOSED;
 use crate::spec::units::show_ns;
 
 const NS: f64 = 1e9;
@@ -136,6 +136,15 @@ fn verdict(
         verdict = RunVerdict::Fail;
         reasons.push(format!("{failed} of {} objectives failed", judgements.len()));
     }
+    let looks_at_errors =
+        |j: &Judgement| matches!(j.slo.metric.statistic, Statistic::ErrorRate | Statistic::ErrorCount);
+    if coverage.errors > 0 && !judgements.iter().any(looks_at_errors) {
+        let share = 100.0 * coverage.errors as f64 / coverage.sent() as f64;
+        reasons.push(format!(
+            "{} requests failed ({share:.2}%), their times are in the quantiles, and no objective looks at errors",
+            coverage.errors
+        ));
+    }
     if coverage.completed == 0 {
         verdict = RunVerdict::Fail;
         reasons.push("no request succeeded".to_owned());
@@ -242,7 +251,7 @@ pub fn profile_text(test: &crate::spec::LoadTest) -> String {
         let connections = match test.connections {
             Some(1) => "1 connection".to_owned(),
             Some(count) => format!("{count} connections"),
-            None => format!("{CONNECTIONS_AUTO} connections a worker"),
+            None => format!("{CONNECTIONS_CLOSED} connections"),
         };
         return match load.requests {
             Some(count) => format!("{connections}, {count} request{}", plural(count)),
@@ -379,48 +388,59 @@ fn worker(worker: &WorkerResults, open_loop: bool) -> Worker {
 
 fn timeline(state: &RunState) -> Vec<Second> {
     let timeline = &state.results.timeline;
+    let (step, end_ns) = (timeline.step_ns(), state.results.end_ns);
+    let mut seconds: Vec<_> = timeline.seconds().to_vec();
+    // The last answers come a moment after the last whole second: a step of some milliseconds of its own would look
+    // like a drop of the rate.
+    while seconds.len() > 1 && end_ns.saturating_sub((seconds.len() as u64 - 1) * step) < step / 4 {
+        if let (Some(rest), Some(last)) = (seconds.pop(), seconds.last_mut()) {
+            last.merge_next(&rest);
+        }
+    }
+    let count = seconds.len();
+    let length = |place: usize| match place + 1 == count {
+        true => step.min(end_ns.saturating_sub(place as u64 * step)).max(1),
+        false => step,
+    };
+    seconds
+        .iter()
+        .enumerate()
+        .map(|(place, second)| step_model(state, place as u64 * step, length(place), second))
+        .collect()
+}
+
+fn step_model(state: &RunState, from: u64, length: u64, second: &crate::results::timeline::Second) -> Second {
     let load = &state.plan.test.load;
     let (warmup, main) = (load.warmup(), load.main());
-    let open_loop = state.plan.is_open_loop();
     let end = load.warmup_ns + main.duration_ns();
     let planned_by =
         |t: u64| warmup.cumulative(t.min(load.warmup_ns)) + main.cumulative(t.saturating_sub(load.warmup_ns));
-    let seconds = timeline.seconds().iter().enumerate().map(|(place, second)| {
-        let from = place as u64 * timeline.step_ns();
-        let mut length = timeline.step_ns();
-        // The last second is often a part of one.
-        if place + 1 == timeline.seconds().len() && state.results.end_ns > from {
-            length = length.min(state.results.end_ns - from);
-        }
-        let latency = second.part(Part::Latency, None, None);
-        let service = second.part(Part::ServiceTime, None, None);
-        let at = |recorded: &Recorded, quantile: f64| recorded.quantile(quantile).map(|ns| ns as f64 / NS);
-        let span = length as f64 / NS;
-        Second {
-            t: from as f64 / NS,
-            length: span,
-            warmup: from < load.warmup_ns,
-            planned_rate: (open_loop && from < end).then(|| {
-                (planned_by((from + timeline.step_ns()).min(end)) - planned_by(from))
-                    / ((timeline.step_ns().min(end - from)) as f64 / NS)
-            }),
-            achieved_rate: second.started as f64 / span,
-            completed: second.completed,
-            errors: second.errors,
-            dropped: second.dropped,
-            in_flight: second.in_flight,
-            waiting: second.waiting,
-            connections: second.connections,
-            p50: at(&latency, 0.5),
-            p90: at(&latency, 0.9),
-            p99: at(&latency, 0.99),
-            max: (latency.count() > 0).then(|| latency.summary().max as f64 / NS),
-            service_p50: at(&service, 0.5),
-            service_p99: at(&service, 0.99),
-        }
-    });
-    // What ends after the last arrival is drawn only if it is more than the last answers' moment.
-    seconds.filter(|second| second.length >= 0.1 || second.completed + second.errors > 0).collect()
+    let until = (from + state.results.timeline.step_ns()).min(end);
+    let planned = (state.plan.is_open_loop() && from < end)
+        .then(|| (planned_by(until) - planned_by(from)) / ((until - from) as f64 / NS));
+    let latency = second.part(Part::Latency, None, None);
+    let service = second.part(Part::ServiceTime, None, None);
+    let at = |recorded: &Recorded, quantile: f64| recorded.quantile(quantile).map(|ns| ns as f64 / NS);
+    let span = length as f64 / NS;
+    Second {
+        t: from as f64 / NS,
+        length: span,
+        warmup: from < load.warmup_ns,
+        planned_rate: planned,
+        achieved_rate: second.started as f64 / span,
+        completed: second.completed,
+        errors: second.errors,
+        dropped: second.dropped,
+        in_flight: second.in_flight,
+        waiting: second.waiting,
+        connections: second.connections,
+        p50: at(&latency, 0.5),
+        p90: at(&latency, 0.9),
+        p99: at(&latency, 0.99),
+        max: (latency.count() > 0).then(|| latency.summary().max as f64 / NS),
+        service_p50: at(&service, 0.5),
+        service_p99: at(&service, 0.99),
+    }
 }
 
 fn by_second(state: &RunState) -> Result<Vec<SecondHistogram>, String> {

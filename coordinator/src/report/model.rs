@@ -23,7 +23,7 @@ pub struct Report {
     /// RFC 3339.
     pub started_at: String,
     pub verdict: RunVerdict,
-    /// Why, in sentences for people; empty for a plain pass.
+    /// Why, and what to know beside it, in sentences for people; empty for a plain pass.
     pub reasons: Vec<String>,
     pub validity: Validity,
     pub exit_code: u8,

@@ -70,7 +70,7 @@ fn report(change: Change, slos: &[&str]) -> Report {
         let capacity = Capacity { lanes: 1, max_connections: 5000 };
         apply(Command::Join { worker: worker.into(), name: worker.into(), capacity });
     }
-    apply(Command::Assign);
+    apply(Command::Assign { planned: vec![(0, Some(1500)); 2] });
     for worker in ["w1", "w2"] {
         apply(Command::Ready { worker: worker.into(), planned_warmup: 0, planned: 1500, clock_bound_ns: 9 });
     }

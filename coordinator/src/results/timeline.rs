@@ -84,7 +84,8 @@ impl Second {
         cells.iter_mut().zip(parts).for_each(|(cell, recorded)| cell.merge(recorded));
     }
 
-    fn merge_next(&mut self, next: &Second) {
+    /// Takes up the second that follows.
+    pub fn merge_next(&mut self, next: &Second) {
         self.due += next.due;
         self.started += next.started;
         self.completed += next.completed;

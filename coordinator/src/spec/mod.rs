@@ -39,6 +39,9 @@ pub struct LoadTest {
     pub slos: Vec<Slo>,
 }
 
+/// Connections over the grid of a closed loop that does not say how many.
+pub const CONNECTIONS_CLOSED: u32 = 50;
+
 /// Connections of a worker when the test leaves it to loadgrid.
 pub const CONNECTIONS_AUTO: u32 = 1024;
 

@@ -13,7 +13,7 @@ use loadgrid_proto::v1::worker_message::Kind;
 use loadgrid_proto::{PROTOCOL_VERSION, v1};
 use loadgrid_worker::clock::now_ns;
 use loadgrid_worker::interval::{Health, Interval, Key, Series};
-use loadgrid_worker::schedule::{Shard, Stripe};
+use loadgrid_worker::schedule::counts;
 use loadgrid_worker::session::job;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -97,13 +97,15 @@ struct Run {
 impl Run {
     fn prepare(assignment: &v1::Assignment) -> Result<(Run, v1::Ready), String> {
         let load = job::load(assignment.load.clone().unwrap_or_default())?;
-        let weights: Vec<u32> = assignment.requests.iter().map(|request| request.weight).collect();
-        let stripe = Stripe { lane: assignment.first_lane, lanes: assignment.total_lanes };
-        let (planned_warmup, planned) = Shard::new(&load, &weights, assignment.seed, stripe).count();
+        let (planned_warmup, planned) =
+            counts(&load, assignment.seed, assignment.first_lane, 1, assignment.total_lanes)[0];
         let run = assignment.run.clone();
         let ready = v1::Ready { run: run.clone(), planned_warmup, planned, clock_offset_ns: 0, clock_bound_ns: 1000 };
         let seconds = load.duration_ns() / SECOND_NS;
-        Ok((Run { run, started: false, requests: weights.len() as u32, planned, seconds, sequence: 0 }, ready))
+        Ok((
+            Run { run, started: false, requests: assignment.requests.len() as u32, planned, seconds, sequence: 0 },
+            ready,
+        ))
     }
 
     /// A second's interval, or the farewell.

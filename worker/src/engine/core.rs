@@ -82,7 +82,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(job: Arc<Job>, index: u32, start_ns: u64) -> Rc<RefCell<Core>> {
-        let feed = Feed::new(&job.load, &job.weights(), job.seed, job.stripe(index), start_ns);
+        let feed = Feed::new(&job, index, start_ns);
         let prepared = job.requests.iter().zip(&job.target_of).map(|(request, pool)| Prepared {
             bytes: request.encode(),
             pool: *pool,

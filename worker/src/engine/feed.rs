@@ -1,7 +1,8 @@
 //! What a lane has to send next: the arrivals of its shard, or in a closed loop whatever a free place asks for.
 
+use super::Job;
 use crate::mix::Mix;
-use crate::schedule::{Arrival, Arrivals, Load, Shard, Stripe};
+use crate::schedule::{Arrival, Arrivals, Shard, Stripe};
 
 /// The source of a lane's arrivals. Instants are ns of the monotonic clock.
 pub(super) enum Feed {
@@ -28,7 +29,9 @@ pub(super) struct Due {
 }
 
 impl Feed {
-    pub(super) fn new(load: &Load, weights: &[u32], seed: u64, stripe: Stripe, start_ns: u64) -> Self {
+    pub(super) fn new(job: &Job, index: u32, start_ns: u64) -> Self {
+        let (load, weights, stripe) = (&job.load, &job.weights(), job.stripe(index));
+        let seed = job.seed;
         if load.arrivals == Arrivals::Closed {
             let main_ns = start_ns + load.warmup_ns;
             let quota = load.requests.map(|total| stripe.share(total));
@@ -36,7 +39,8 @@ impl Feed {
             return Feed::Closed(Closed { mix: Mix::new(weights, seed), stripe, next: 0, quota, main_ns, end_ns });
         }
         let mut shard = Shard::new(load, weights, seed, stripe);
-        let (warmup, main) = shard.clone().count();
+        // Counted before the start: here it would make the lane late.
+        let (warmup, main) = job.planned.get(index as usize).copied().unwrap_or((0, 0));
         let next = shard.next();
         Feed::Open { shard, next, start_ns, taken: [0, 0], planned: [main, warmup] }
     }
@@ -81,7 +85,9 @@ impl Feed {
     /// Arrivals that were not taken: (warm-up, main). In a closed loop without a count none was planned.
     pub(super) fn left(&self) -> (u64, u64) {
         match self {
-            Feed::Open { taken, planned, .. } => (planned[1] - taken[1], planned[0] - taken[0]),
+            Feed::Open { taken, planned, .. } => {
+                (planned[1].saturating_sub(taken[1]), planned[0].saturating_sub(taken[0]))
+            }
             Feed::Closed(closed) => (0, closed.quota.unwrap_or(0)),
         }
     }

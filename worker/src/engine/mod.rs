@@ -32,6 +32,8 @@ pub const REPORTS_PER_LANE_MAX: usize = 16;
 pub struct Job {
     pub load: Load,
     pub seed: u64,
+    /// (warm-up, main) arrivals of each lane.
+    pub planned: Vec<(u64, u64)>,
     pub first_lane: u32,
     pub lanes: u32,
     pub total_lanes: u32,

@@ -144,8 +144,16 @@ proptest! {
         let load = load(if poisson { Arrivals::Poisson } else { Arrivals::Uniform }, stages);
         for lane in 0..lanes {
             let drawn = shard(&load, lane, lanes).collect::<Vec<_>>().len();
+            prop_assert_eq!(counts(&load, 42, lane, 1, lanes), vec![(0, drawn as u64)]);
             prop_assert_eq!(shard(&load, lane, lanes).count().1, drawn as u64);
         }
+    }
+
+    #[test]
+    fn lanes_counted_together_are_those_counted_alone(stages in stages(), lanes in 1u32..20, poisson: bool, warmup in 0u64..2_000_000_000) {
+        let load = Load { warmup_ns: warmup, ..load(if poisson { Arrivals::Poisson } else { Arrivals::Uniform }, stages) };
+        let alone: Vec<(u64, u64)> = (0..lanes).map(|lane| shard(&load, lane, lanes).count()).collect();
+        prop_assert_eq!(counts(&load, 42, 0, lanes, lanes), alone);
     }
 
     #[test]

@@ -31,19 +31,14 @@ pub(super) struct Active {
 
 enum Stage {
     /// Targets are looked up and tried.
-    Preparing(JoinHandle<Result<Prepared, String>>),
+    Preparing(JoinHandle<Result<Arc<Job>, String>>),
     /// Ready, or not: to be said as soon as the clock is settled.
-    Prepared(Prepared, bool),
+    Prepared(Arc<Job>, bool),
     /// To be started once the lanes are there.
     Running(Engine),
     /// The assignment could not be carried out.
     Failed(String, bool),
     Ended,
-}
-
-struct Prepared {
-    job: Arc<Job>,
-    planned: (u64, u64),
 }
 
 impl Active {
@@ -52,13 +47,7 @@ impl Active {
         let run = assignment.run.clone();
         let orphan = Duration::from_nanos(assignment.orphan_ns);
         let assembler = Assembler::new(assignment.lanes);
-        let preparing = tokio::spawn(async move {
-            let job = Arc::new(job::prepare(assignment, lanes_max).await?);
-            let of_job = job.clone();
-            // Drawing millions of Poisson arrivals takes a while.
-            let planned = tokio::task::spawn_blocking(move || job::planned(&of_job)).await;
-            Ok(Prepared { job, planned: planned.map_err(|error| error.to_string())? })
-        });
+        let preparing = tokio::spawn(async move { Ok(Arc::new(job::prepare(assignment, lanes_max).await?)) });
         Active {
             run,
             worker_epoch: 1,
@@ -103,12 +92,12 @@ impl Active {
 
     /// Starts the lanes. `start_ns` is on this worker's clock.
     pub(super) fn start(&mut self, start_ns: u64) {
-        let Stage::Prepared(prepared, _) = &self.stage else { return };
+        let Stage::Prepared(job, _) = &self.stage else { return };
         if self.stop_reason.is_some() {
             return;
         }
         self.cgroup = CgroupCpu::new();
-        self.stage = match Engine::start(prepared.job.clone(), start_ns) {
+        self.stage = match Engine::start(job.clone(), start_ns) {
             Ok(engine) => Stage::Running(engine),
             Err(error) => Stage::Failed(format!("the lanes can't be started: {error}"), false),
         };
@@ -130,7 +119,7 @@ impl Active {
             Stage::Preparing(preparing) => {
                 let prepared = preparing.await.unwrap_or_else(|error| Err(error.to_string()));
                 self.stage = match prepared {
-                    Ok(prepared) => Stage::Prepared(prepared, false),
+                    Ok(job) => Stage::Prepared(job, false),
                     Err(message) => Stage::Failed(message, false),
                 };
             }
@@ -160,12 +149,12 @@ impl Active {
         let say = |kind| outgoing.try_send(wrap(kind)).map_err(|_| "the session takes no more messages".to_owned());
         let (offset, bound) = clock.estimate();
         match &mut self.stage {
-            Stage::Prepared(prepared, said) if !*said && clock.is_settled() => {
+            Stage::Prepared(job, said) if !*said && clock.is_settled() => {
                 *said = true;
                 say(FromWorker::Ready(v1::Ready {
                     run: self.run.clone(),
-                    planned_warmup: prepared.planned.0,
-                    planned: prepared.planned.1,
+                    planned_warmup: job.planned.iter().map(|lane| lane.0).sum(),
+                    planned: job.planned.iter().map(|lane| lane.1).sum(),
                     clock_offset_ns: offset,
                     clock_bound_ns: bound,
                 }))?;

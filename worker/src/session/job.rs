@@ -5,7 +5,7 @@ use loadgrid_proto::v1;
 use crate::client::request::Request;
 use crate::client::resolve;
 use crate::engine::Job;
-use crate::schedule::{Arrivals, Load, Shard, Stage};
+use crate::schedule::{Arrivals, Load, Stage, counts};
 
 /// A connection to see whether the target is there may take so long at the most, ns.
 const REACHABLE_NS_MAX: u64 = 3_000_000_000;
@@ -33,7 +33,13 @@ pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, 
     let (mut targets, target_of) = resolve::targets(&requests).await?;
     let patience = std::time::Duration::from_nanos(assignment.timeout_ns.min(REACHABLE_NS_MAX));
     resolve::reachable(&mut targets, patience).await?;
+    let (seed, first, lanes, total) =
+        (assignment.seed, assignment.first_lane, assignment.lanes, assignment.total_lanes);
+    let of_lanes = load.clone();
+    // Drawing millions of Poisson arrivals takes a while.
+    let planned = tokio::task::spawn_blocking(move || counts(&of_lanes, seed, first, lanes, total)).await;
     Ok(Job {
+        planned: planned.map_err(|error| error.to_string())?,
         load,
         seed: assignment.seed,
         first_lane: assignment.first_lane,
@@ -49,14 +55,6 @@ pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, 
         spin: assignment.spin,
         max_body_bytes: assignment.max_body_bytes,
     })
-}
-
-/// What this worker's lanes will send: (warm-up, main).
-pub fn planned(job: &Job) -> (u64, u64) {
-    let weights = job.weights();
-    (0..job.lanes)
-        .map(|index| Shard::new(&job.load, &weights, job.seed, job.stripe(index)).count())
-        .fold((0, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
 }
 
 /// A load profile off the wire.

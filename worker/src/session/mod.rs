@@ -77,16 +77,16 @@ pub struct Worker {
     options: Options,
     clock: ClockOffset,
     active: Option<Active>,
-    /// Runs ended; the session may go.
-    released: bool,
 }
 
 /// Why a stream was left.
 enum Left {
     /// It broke, or never came about: dial again.
     Broken(String),
-    /// The worker may go.
+    /// The run is over, and with it this session.
     Released,
+    /// The worker's process may end.
+    Dismissed,
     Fatal(Error),
 }
 
@@ -94,7 +94,7 @@ type Outgoing = mpsc::Sender<v1::WorkerMessage>;
 
 impl Worker {
     pub fn new(dial: Dial, options: Options) -> Self {
-        Worker { dial, options, clock: ClockOffset::default(), active: None, released: false }
+        Worker { dial, options, clock: ClockOffset::default(), active: None }
     }
 
     /// Serves until it is released for good, refused, or `stop` turns true. A stop ends the load first and lets the
@@ -108,14 +108,23 @@ impl Worker {
         loop {
             let began = Instant::now();
             match self.serve(&mut stop).await {
-                Left::Released => return Ok(()),
+                Left::Dismissed => return Ok(()),
+                Left::Released if self.options.once => return Ok(()),
+                Left::Released => {
+                    reached = Instant::now();
+                    said.clear();
+                    tracing::info!("waiting for the next run");
+                }
                 Left::Fatal(error) => return Err(error),
                 Left::Broken(why) => {
                     if began.elapsed() > SILENCE_MAX {
                         reached = Instant::now();
                     }
-                    if said != why {
-                        tracing::warn!("no session with the coordinator: {why}; trying again");
+                    if said != why && self.active.is_some() {
+                        tracing::warn!("the session with the coordinator broke: {why}; trying again");
+                        said = why;
+                    } else if said != why {
+                        tracing::info!("no coordinator yet: {why}; trying again");
                         said = why;
                     }
                 }
@@ -167,9 +176,6 @@ impl Worker {
             {
                 return Left::Broken(why);
             }
-            if self.released && (self.options.once || leaving) {
-                return Left::Released;
-            }
             let progress = async {
                 match &mut self.active {
                     Some(active) => active.progress().await,
@@ -203,7 +209,7 @@ impl Worker {
                     leaving = true;
                     match &mut self.active {
                         Some(active) => active.stop("the worker was told to stop"),
-                        None => return Left::Released,
+                        None => return Left::Dismissed,
                     }
                 }
             }
@@ -258,7 +264,6 @@ impl Worker {
             }
             Some(FromCoordinator::Assignment(assignment)) => {
                 tracing::info!("run {}: {} lanes assigned", assignment.run, assignment.lanes);
-                self.released = false;
                 self.active = Some(Active::new(assignment, self.options.lanes));
             }
             Some(FromCoordinator::Start(start)) => {
@@ -280,10 +285,7 @@ impl Worker {
             Some(FromCoordinator::Release(release)) => {
                 tracing::info!("run {} is over", release.run);
                 self.active = None;
-                self.released = true;
-                if release.shutdown {
-                    return Err(Left::Released);
-                }
+                return Err(if release.shutdown { Left::Dismissed } else { Left::Released });
             }
             // From a coordinator that knows more than this worker: it asked for the protocol's version.
             None => {}
@@ -301,13 +303,24 @@ fn wrap(kind: FromWorker) -> v1::WorkerMessage {
 }
 
 fn left_by(status: &Status) -> Left {
-    let message = error_chain(status);
+    let message = status_text(status);
     match status.code() {
         Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument => {
             Left::Fatal(Error::Refused(status.message().to_owned()))
         }
         _ if is_about_certificates(&message) => Left::Fatal(Error::Certificate(message)),
         _ => Left::Broken(message),
+    }
+}
+
+/// A status in words: its message, and what caused it.
+pub fn status_text(status: &Status) -> String {
+    let source = std::error::Error::source(status).map(error_chain).unwrap_or_default();
+    match (status.message(), source.as_str()) {
+        ("", "") => status.code().description().to_owned(),
+        (message, "") => message.to_owned(),
+        ("", source) => source.to_owned(),
+        (message, source) => format!("{message}: {source}"),
     }
 }
 

@@ -22,9 +22,14 @@ fn state(workers: usize) -> RunState {
     state
 }
 
+fn assign(state: &mut RunState) {
+    let planned = state.shares().unwrap().into_iter().map(|share| state.plan.planned(share)).collect();
+    state.apply(Command::Assign { planned }).unwrap();
+}
+
 fn running(workers: usize) -> RunState {
     let mut state = state(workers);
-    state.apply(Command::Assign).unwrap();
+    assign(&mut state);
     for id in 0..workers {
         state.apply(ready(id, 300 / workers as u64)).unwrap();
     }
@@ -99,14 +104,14 @@ fn a_lost_worker_stays_lost_and_its_account_closed() {
 #[test]
 fn a_worker_that_plans_something_else_is_refused() {
     let mut state = state(1);
-    state.apply(Command::Assign).unwrap();
+    assign(&mut state);
     assert!(matches!(state.apply(ready(0, 299)), Err(Rejected::Run(RunError::PlansDiffer { ours: 300, .. }))));
 }
 
 #[test]
 fn nobody_starts_before_all_are_ready() {
     let mut state = state(2);
-    state.apply(Command::Assign).unwrap();
+    assign(&mut state);
     state.apply(ready(0, 150)).unwrap();
     assert_eq!(state.apply(Command::Start { start_ns: 1 }), Err(Rejected::TooLate));
 }
