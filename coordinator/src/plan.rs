@@ -7,7 +7,13 @@ use loadgrid_worker::session::job::encode_load;
 use crate::spec::{CONNECTIONS_AUTO, CONNECTIONS_CLOSED, LoadTest};
 
 /// Results are reported so often, ns.
-pub const INTERVAL_NS: u64 = 1_000_000_000;
+const INTERVAL_NS: u64 = 1_000_000_000;
+
+/// The same in a run too short for its seconds to be blocks of a confidence interval.
+const SHORT_INTERVAL_NS: u64 = 250_000_000;
+
+/// Runs of less than this are short, ns.
+const SHORT_RUN_NS: u64 = 20_000_000_000;
 
 /// A worker without its coordinator goes on for so long, ns.
 pub const ORPHAN_NS: u64 = 30_000_000_000;
@@ -101,6 +107,13 @@ impl Plan {
         self.test.connections.or_else(|| (!self.is_open_loop()).then(closed))
     }
 
+    /// How often results are reported, ns. How long a closed loop with a count takes, nobody knows beforehand.
+    pub fn interval_ns(&self) -> u64 {
+        let load = &self.test.load;
+        let endless = !self.is_open_loop() && load.requests.is_some();
+        if endless || load.main().duration_ns() < SHORT_RUN_NS { SHORT_INTERVAL_NS } else { INTERVAL_NS }
+    }
+
     /// The message that gives a worker its share.
     pub fn assignment(&self, share: Share) -> v1::Assignment {
         v1::Assignment {
@@ -115,7 +128,7 @@ impl Plan {
             timeout_ns: self.test.timeout_ns,
             max_wait_ns: self.test.max_wait_ns,
             orphan_ns: ORPHAN_NS,
-            interval_ns: INTERVAL_NS,
+            interval_ns: self.interval_ns(),
             spin: self.test.spin,
             max_body_bytes: self.test.max_body_bytes,
         }

@@ -28,12 +28,10 @@ pub enum ErrorKind {
     HeadTooLarge = 10,
     /// The body of the response is larger than the bound.
     BodyTooLarge = 11,
-    /// In flight when the run was stopped.
-    Cancelled = 12,
 }
 
 /// How many kinds there are: the length of a table indexed by kind.
-pub const ERROR_KINDS: usize = 13;
+pub const ERROR_KINDS: usize = 12;
 
 impl ErrorKind {
     /// All kinds in the order of their numbers.
@@ -50,7 +48,6 @@ impl ErrorKind {
         ErrorKind::Malformed,
         ErrorKind::HeadTooLarge,
         ErrorKind::BodyTooLarge,
-        ErrorKind::Cancelled,
     ];
 
     /// The kind with this number on the wire.
@@ -73,7 +70,6 @@ impl ErrorKind {
             ErrorKind::Malformed => "malformed",
             ErrorKind::HeadTooLarge => "head-too-large",
             ErrorKind::BodyTooLarge => "body-too-large",
-            ErrorKind::Cancelled => "cancelled",
         }
     }
 

@@ -108,6 +108,7 @@ fn a_report_that_can_not_be_written_loses_no_other() {
     run(demo.address, &["--report", &twice, "--report", &twice]).expect_code(2).expect_words(&["two reports"]);
     let before = demo.requests();
     run(demo.address, &["--report", "html=/no/such/dir/x.html"]).expect_code(4).expect_words(&["/no/such/dir/x.html"]);
+    assert_eq!(demo.requests(), before, "found before anything is sent");
 }
 
 #[test]

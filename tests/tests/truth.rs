@@ -9,11 +9,13 @@ fn count(report: &Value, field: &str) -> u64 {
 }
 
 fn assert_account_closes(report: &Value) {
-    let [planned, completed, errors, dropped, lost] =
-        ["planned", "completed", "errors", "dropped", "lost"].map(|field| count(report, field));
-    assert_eq!(planned, completed + errors + dropped + lost, "{report:#}");
+    let [planned, completed, errors, dropped, lost, cancelled] =
+        ["planned", "completed", "errors", "dropped", "lost", "cancelled"].map(|field| count(report, field));
+    assert_eq!(planned, completed + errors + dropped + lost + cancelled, "{report:#}");
     let of_workers: u64 = report["workers"].as_array().unwrap().iter().map(|w| w["sent"].as_u64().unwrap()).sum();
-    assert_eq!(of_workers, completed + errors);
+    assert_eq!(of_workers, completed + errors + cancelled);
+    let of_seconds: u64 = report["timeline"].as_array().unwrap().iter().map(|s| s["completed"].as_u64().unwrap()).sum();
+    assert_eq!(of_seconds, completed);
     let histogram = report["total"]["latency"]["count"].as_u64().unwrap();
     assert_eq!(histogram, completed + errors);
 }
@@ -120,6 +122,48 @@ fn by_policy_a_lost_worker_fails_the_run() {
     let report = done.report();
     assert!(report["load"]["stopped"].as_str().unwrap().contains("w1"));
     assert_account_closes(&report);
+}
+
+/// As Kubernetes does it when a node is drained.
+#[test]
+fn a_worker_that_is_told_to_leave_is_named_and_nothing_passes() {
+    let _alone = alone();
+    let demo = Demo::start(&["--latency", "fixed:1ms"]);
+    let url = demo.url();
+    let mut grid =
+        Grid::start(&["--url", &url, "--rate", "200/s", "--duration", "5s", "--slo", "http/error-rate <= 0"], 2);
+    grid.coordinator.await_stderr("left:");
+    grid.workers[1].signal(rustix::process::Signal::TERM);
+    grid.coordinator.await_stderr("w2 leaves before the end");
+    let report = grid.coordinator.wait().expect_code(3).report();
+    assert_account_closes(&report);
+    assert_eq!(
+        (&report["verdict"], &report["validity"]),
+        (&Value::from("inconclusive"), &Value::from("valid")),
+        "{report:#}"
+    );
+    assert!(report["reasons"].to_string().contains("worker w2 (the worker was told to stop) left before the end"));
+    assert_eq!(report["slos"][0]["verdict"], "inconclusive");
+}
+
+/// What loadgrid itself gave up is no error of a slow target.
+#[test]
+fn an_interrupted_run_against_a_slow_target_is_no_failure_of_it() {
+    let _alone = alone();
+    let demo = Demo::start(&["--latency", "fixed:2s"]);
+    let url = demo.url();
+    let slo = "http/error-rate <= 1%";
+    let mut run = Running::start(
+        "loadgrid",
+        ["run", "--url", &url, "--rate", "50/s", "--duration", "30s", "--slo", slo, "-o", "json"],
+    );
+    run.await_stderr("left:");
+    run.signal(rustix::process::Signal::INT);
+    let report = run.wait().expect_code(130).report();
+    assert_account_closes(&report);
+    assert!(count(&report, "cancelled") > 0);
+    assert_eq!((count(&report, "errors"), &report["verdict"]), (0, &Value::from("inconclusive")), "{report:#}");
+    assert_eq!(demo.requests(), count(&report, "sent"));
 }
 
 #[test]

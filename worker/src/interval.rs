@@ -17,6 +17,8 @@ pub struct Series {
     pub completed: u64,
     /// Ended with one.
     pub errors: u64,
+    /// In flight when the run was stopped, and given up: in no histogram.
+    pub cancelled: u64,
     /// Waited for a connection longer than the bound.
     pub dropped: u64,
     /// Dispatched more than 1 ms after the intended start.
@@ -45,6 +47,7 @@ impl Series {
         self.started += other.started;
         self.completed += other.completed;
         self.errors += other.errors;
+        self.cancelled += other.cancelled;
         self.dropped += other.dropped;
         self.late += other.late;
         self.bytes_sent += other.bytes_sent;
@@ -223,6 +226,7 @@ fn encode_series(key: Key, series: &Series) -> v1::Series {
         started: series.started,
         completed: series.completed,
         errors: series.errors,
+        cancelled: series.cancelled,
         dropped: series.dropped,
         late: series.late,
         bytes_sent: series.bytes_sent,
@@ -244,6 +248,7 @@ fn decode_series(message: &v1::Series) -> Result<Series, DecodeError> {
         started: message.started,
         completed: message.completed,
         errors: message.errors,
+        cancelled: message.cancelled,
         dropped: message.dropped,
         late: message.late,
         bytes_sent: message.bytes_sent,

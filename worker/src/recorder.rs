@@ -56,6 +56,7 @@ struct Slot {
     due: u64,
     started: u64,
     completed: u64,
+    cancelled: u64,
     dropped: u64,
     late: u64,
     bytes_sent: u64,
@@ -75,6 +76,7 @@ impl Default for Slot {
             due: 0,
             started: 0,
             completed: 0,
+            cancelled: 0,
             dropped: 0,
             late: 0,
             bytes_sent: 0,
@@ -116,6 +118,11 @@ impl Recorder {
         slot.dropped += 1;
         slot.dispatch_lag.record(lag);
         slot.late += u64::from(lag > LATE_NS);
+    }
+
+    /// A request was given up because the run was stopped: how long it would have taken nobody knows.
+    pub fn cancelled(&mut self, warmup: bool, request: u32) {
+        self.slot(warmup, request).cancelled += 1;
     }
 
     /// A request ended. Its latency is the sum of the three parts, to the nanosecond.
@@ -172,6 +179,7 @@ impl Slot {
             started: take(&mut self.started),
             completed: take(&mut self.completed),
             errors: error_kinds.values().sum(),
+            cancelled: take(&mut self.cancelled),
             dropped: take(&mut self.dropped),
             late: take(&mut self.late),
             bytes_sent: take(&mut self.bytes_sent),

@@ -255,7 +255,9 @@ async fn drive(prepared: Prepared) -> Result<RunState, Failure> {
         let _ = showing.await;
     }
     carried_out.map_err(|error| match error {
-        grid::RunError::Stopped => Failure { code: exit::INTERRUPTED, message: error.to_string() },
+        grid::RunError::Stopped(StopReason::Interrupted) => {
+            Failure { code: exit::INTERRUPTED, message: error.to_string() }
+        }
         error => Failure::not_carried_out(error),
     })
 }

@@ -13,7 +13,7 @@ use loadgrid_worker::interval::Interval;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::run::{Applied, Command, MemberState, Phase, Policy, RunError, RunState, StopReason};
+use super::run::{Applied, Command, MemberState, Phase, Policy, Rejected, RunError, RunState, StopReason};
 use super::server::{Event, Outgoing};
 use super::{LastSecond, Options, PhaseName, SILENCE_MAX, Snapshot};
 use crate::plan::{Capacity, Plan};
@@ -133,7 +133,13 @@ impl Dispatcher {
         loop {
             let waiting = self.state.members.values().find(|member| member.state != MemberState::Ready);
             let Some(waiting) = waiting.map(|member| member.name.clone()) else { return Ok(()) };
-            if !self.step(until).await? {
+            self.find_silent(clock::now_ns());
+            let gone = |since: u64| clock::now_ns().saturating_sub(since) > SILENCE_MAX.as_nanos() as u64;
+            let gone = self.state.members.values().find(|member| member.away_ns.is_some_and(gone));
+            if let Some(gone) = gone {
+                return Err(RunError::Gone(gone.name.clone()));
+            }
+            if !self.step(until.min(Instant::now() + TICK)).await? && Instant::now() >= until {
                 return Err(RunError::NotReady { worker: waiting, seconds: READY_PATIENCE.as_secs() });
             }
         }
@@ -205,10 +211,10 @@ impl Dispatcher {
         tokio::select! {
             event = self.events.recv() => match event {
                 Some(event) => self.take(event).map(|()| true),
-                None => Err(RunError::Stopped),
+                None => Err(RunError::Stopped(StopReason::Interrupted)),
             },
             () = tokio::time::sleep_until(until) => Ok(false),
-            _ = stop_asked(&mut self.stop) => Err(RunError::Stopped),
+            reason = stop_asked(&mut self.stop) => Err(RunError::Stopped(reason)),
         }
     }
 
@@ -299,34 +305,41 @@ impl Dispatcher {
                     return Ok(());
                 }
             },
-            FromWorker::Farewell(farewell) if farewell.run == run => self.state.apply(Command::Farewell {
-                worker: worker.clone(),
-                last_sequence: farewell.last_sequence,
-                not_started_warmup: farewell.not_started_warmup,
-                not_started: farewell.not_started,
-            }),
+            FromWorker::Farewell(farewell) if farewell.run == run => self.farewell(&worker, farewell),
             // Of a run that is over, or not for the dispatcher.
             _ => return Ok(()),
         };
         match applied {
             Ok(Applied::Merged { up_to }) => self.send(&worker, ToWorker::Ack(v1::Ack { run, sequence: up_to })),
             Ok(Applied::Done) => {}
-            Err(super::run::Rejected::Run(error)) => return Err(error),
+            Err(Rejected::Run(error)) => return Err(error),
             Err(rejected) => tracing::warn!("worker {}: {rejected}", self.name(&worker)),
         }
         Ok(())
     }
 
+    fn farewell(&mut self, worker: &str, farewell: v1::Farewell) -> Result<Applied, Rejected> {
+        let early = !farewell.reason.is_empty() && self.stopped_at.is_none();
+        if early {
+            tracing::warn!("worker {} leaves before the end: {}", self.name(worker), farewell.reason);
+        }
+        let applied = self.state.apply(Command::Farewell {
+            worker: worker.to_owned(),
+            last_sequence: farewell.last_sequence,
+            not_started_warmup: farewell.not_started_warmup,
+            not_started: farewell.not_started,
+            reason: farewell.reason,
+        });
+        if early && self.options.on_worker_loss == Policy::Fail {
+            self.stop_all(StopReason::WorkerLost(self.name(worker)));
+        }
+        applied
+    }
+
     /// Finds who is silent, and who is away for too long.
     fn look_after_workers(&mut self) {
         let now_ns = clock::now_ns();
-        let silences = self.sessions.iter().map(|(worker, session)| (worker.clone(), session.heard.elapsed()));
-        let silent: Vec<(String, Duration)> = silences.filter(|(_, silence)| *silence > SILENCE_MAX).collect();
-        for (worker, silence) in silent {
-            // Its stream is given up: it will dial anew if it lives.
-            self.sessions.remove(&worker);
-            self.left(worker, now_ns.saturating_sub(silence.as_nanos() as u64));
-        }
+        self.find_silent(now_ns);
         let overdue = self.is_overdue(now_ns);
         let unsettled = |state: MemberState| !matches!(state, MemberState::Complete | MemberState::Lost);
         let others_settled = |worker: &str, state: &RunState| {
@@ -360,6 +373,16 @@ impl Dispatcher {
                 tracing::warn!("worker {} did not end in time: what it owed is lost", self.name(&worker));
                 let _ = self.state.apply(Command::Lose { worker });
             }
+        }
+    }
+
+    fn find_silent(&mut self, now_ns: u64) {
+        let silences = self.sessions.iter().map(|(worker, session)| (worker.clone(), session.heard.elapsed()));
+        let silent: Vec<(String, Duration)> = silences.filter(|(_, silence)| *silence > SILENCE_MAX).collect();
+        for (worker, silence) in silent {
+            // Its stream is given up: it will dial anew if it lives.
+            self.sessions.remove(&worker);
+            self.left(worker, now_ns.saturating_sub(silence.as_nanos() as u64));
         }
     }
 
@@ -441,14 +464,14 @@ impl Dispatcher {
 
     /// The newest second but one: workers report the newest at slightly different times.
     fn last_second(&self) -> LastSecond {
-        let seconds = self.state.results.timeline.seconds();
+        let (step_ns, seconds) = self.state.results.timeline.whole_seconds();
         let place = if self.state.members.len() > 1 { 2 } else { 1 };
         let Some(second) = seconds.len().checked_sub(place).and_then(|at| seconds.get(at)) else {
             return LastSecond::default();
         };
         let latency = second.part(Part::Latency, None, None);
         LastSecond {
-            achieved: second.started,
+            achieved: (second.started as f64 * 1e9 / step_ns as f64) as u64,
             errors: second.errors,
             in_flight: second.in_flight,
             waiting: second.waiting,
@@ -467,9 +490,9 @@ async fn stop_asked(stop: &mut watch::Receiver<Option<StopReason>>) -> StopReaso
     }
 }
 
-fn into_run_error(rejected: super::run::Rejected) -> RunError {
+fn into_run_error(rejected: Rejected) -> RunError {
     match rejected {
-        super::run::Rejected::Run(error) => error,
+        Rejected::Run(error) => error,
         other => RunError::Plan(other.to_string()),
     }
 }

@@ -57,8 +57,10 @@ pub enum RunError {
     Plan(String),
     #[error("worker {worker} planned {theirs} requests where the coordinator planned {ours}: their versions differ")]
     PlansDiffer { worker: String, ours: u64, theirs: u64 },
-    #[error("stopped before the load began")]
-    Stopped,
+    #[error("worker {0} is gone before the load began")]
+    Gone(String),
+    #[error("stopped before the load began: {0}")]
+    Stopped(StopReason),
 }
 
 /// Where a worker is in a run.
@@ -127,11 +129,13 @@ pub enum Command {
         worker: String,
         interval: Box<Interval>,
     },
+    /// `reason` is why it left early, empty for the plan's own end.
     Farewell {
         worker: String,
         last_sequence: u64,
         not_started_warmup: u64,
         not_started: u64,
+        reason: String,
     },
     /// It will not come back.
     Lose {
@@ -207,8 +211,8 @@ impl RunState {
                 self.phase = Phase::Running { start_ns };
             }
             Command::Interval { worker, interval } => return self.interval(&worker, &interval),
-            Command::Farewell { worker, last_sequence, not_started_warmup, not_started } => {
-                self.farewell(&worker, last_sequence, (not_started_warmup, not_started))?;
+            Command::Farewell { worker, last_sequence, not_started_warmup, not_started, reason } => {
+                self.farewell(&worker, last_sequence, (not_started_warmup, not_started), reason)?;
             }
             Command::Lose { worker } => {
                 let member = self.member(&worker)?;
@@ -276,7 +280,7 @@ impl RunState {
                 WorkerResults { name, lanes: share.lanes, planned, planned_warmup, ..WorkerResults::default() };
             workers.insert(id.clone(), results);
         }
-        self.results = Results::new(workers, crate::plan::INTERVAL_NS);
+        self.results = Results::new(workers, self.plan.interval_ns());
         self.phase = Phase::Preparing;
         Ok(())
     }
@@ -312,7 +316,13 @@ impl RunState {
         }
     }
 
-    fn farewell(&mut self, worker: &str, last_sequence: u64, not_started: (u64, u64)) -> Result<(), Rejected> {
+    fn farewell(
+        &mut self,
+        worker: &str,
+        last_sequence: u64,
+        not_started: (u64, u64),
+        reason: String,
+    ) -> Result<(), Rejected> {
         let member = self.member(worker)?;
         if member.state == MemberState::Lost {
             return Err(Rejected::TooLate);
@@ -323,6 +333,9 @@ impl RunState {
         }
         (results.not_started_warmup, results.not_started) = not_started;
         results.complete = true;
+        if !reason.is_empty() && self.stopped.is_none() {
+            results.left_early = Some(reason);
+        }
         self.member(worker)?.state = MemberState::Complete;
         Ok(())
     }

@@ -60,7 +60,10 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
     };
     let judgements = evaluate::judge(&test.slos, results, &context);
     let open_loop = state.plan.is_open_loop();
-    let findings = audit::audit(results, Circumstances { open_loop, stopped: state.stopped.is_some() });
+    let findings = audit::audit(
+        results,
+        Circumstances { open_loop, stopped: state.stopped.is_some(), end_ns: test.load.duration_ns() },
+    );
     let validity = match audit::worst(&findings) {
         State::Ok => Validity::Valid,
         State::Degraded => Validity::Degraded,
@@ -92,9 +95,13 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
         load,
         total: Request { weight: 0, ..request_model(&total, &blocks) },
         requests,
-        slos: judgements.iter().map(|judgement| slo(judgement, verdict)).collect(),
+        slos: judgements.iter().map(|judgement| slo(judgement, verdict, doubt(state, &coverage).as_deref())).collect(),
         audit: findings.into_iter().map(gate).collect(),
-        workers: results.workers.values().map(|worker| self::worker(worker, open_loop)).collect(),
+        workers: {
+            let mut workers: Vec<_> = results.workers.values().map(|worker| self::worker(worker, open_loop)).collect();
+            workers.sort_by(|a, b| a.id.cmp(&b.id));
+            workers
+        },
         timeline: timeline(state),
         connections: Connections {
             opened: results.workers.values().map(|worker| worker.health.connections_opened).sum(),
@@ -139,13 +146,13 @@ fn verdict(
     let looks_at_errors =
         |j: &Judgement| matches!(j.slo.metric.statistic, Statistic::ErrorRate | Statistic::ErrorCount);
     if coverage.errors > 0 && !judgements.iter().any(looks_at_errors) {
-        let share = 100.0 * coverage.errors as f64 / coverage.sent() as f64;
+        let share = 100.0 * coverage.errors as f64 / (coverage.completed + coverage.errors) as f64;
         reasons.push(format!(
             "{} requests failed ({share:.2}%), their times are in the quantiles, and no objective looks at errors",
             coverage.errors
         ));
     }
-    if coverage.completed == 0 {
+    if coverage.completed == 0 && coverage.cancelled == 0 {
         verdict = RunVerdict::Fail;
         reasons.push("no request succeeded".to_owned());
     }
@@ -164,6 +171,9 @@ fn verdict(
     if !lost.is_empty() {
         in_doubt.push(format!("lost with its results: {}", lost.join(", ")));
     }
+    for worker in results_left_early(state) {
+        in_doubt.push(format!("{worker} left before the end"));
+    }
     // A lost cause is settled; any other early end leaves the rest of the plan untried.
     if matches!(&state.stopped, Some(reason) if !matches!(reason, StopReason::LostCause(_))) {
         in_doubt.push("the plan was not carried out to its end".to_owned());
@@ -176,6 +186,11 @@ fn verdict(
     }
     reasons.extend(in_doubt);
     (verdict, reasons)
+}
+
+fn results_left_early(state: &RunState) -> impl Iterator<Item = String> {
+    let workers = state.results.workers.values();
+    workers.filter_map(|worker| Some(format!("worker {} ({})", worker.name, worker.left_early.as_ref()?)))
 }
 
 fn exit_code(state: &RunState, verdict: RunVerdict) -> u8 {
@@ -213,6 +228,7 @@ fn load(state: &RunState, coverage: &Coverage) -> Load {
         sent: coverage.sent(),
         completed: coverage.completed,
         errors: coverage.errors,
+        cancelled: coverage.cancelled,
         dropped: coverage.dropped(),
         dropped_waited: coverage.waited_too_long,
         dropped_not_started: coverage.not_started,
@@ -224,7 +240,7 @@ fn load(state: &RunState, coverage: &Coverage) -> Load {
         planned_duration: (planned_ns > 0).then_some(planned_ns as f64 / NS),
         duration,
         warmup: test.load.warmup_ns as f64 / NS,
-        warmup_requests: warmup.sent(),
+        warmup_requests: warmup.ended() + warmup.cancelled,
         timeout: test.timeout_ns as f64 / NS,
         max_wait: test.max_wait_ns as f64 / NS,
         connections: test.connections,
@@ -272,11 +288,13 @@ fn request_model(totals: &Totals, blocks: &[Recorded]) -> Request {
         Some((name.to_owned(), Interval { low: bound(found.low), high: bound(found.high) }))
     });
     Request {
-        count: totals.sent(),
+        count: totals.ended(),
         errors: totals.errors,
-        error_rate: if totals.sent() == 0 { 0.0 } else { totals.errors as f64 / totals.sent() as f64 },
+        error_rate: if totals.ended() == 0 { 0.0 } else { totals.errors as f64 / totals.ended() as f64 },
         statuses: totals.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
         error_kinds: kinds.collect(),
+        cancelled: totals.cancelled,
+        dropped: totals.dropped,
         bytes_sent: totals.bytes_sent,
         bytes_received: totals.bytes_received,
         latency: distribution(&totals.latency),
@@ -316,7 +334,13 @@ fn dense(recorded: &Recorded) -> Histogram {
     histogram
 }
 
-fn slo(judgement: &Judgement, run: RunVerdict) -> Slo {
+/// Why no objective passes although what was measured meets it.
+fn doubt(state: &RunState, coverage: &Coverage) -> Option<String> {
+    let whole = coverage.share() >= COVERAGE_MIN && state.lost().is_empty();
+    (!whole).then(|| format!("only {:.2}% of the plan was sent", coverage.share() * 100.0))
+}
+
+fn slo(judgement: &Judgement, run: RunVerdict, doubt: Option<&str>) -> Slo {
     let statistic = &judgement.slo.metric.statistic;
     let scale = if statistic.is_time() { NS } else { 1.0 };
     let show =
@@ -343,11 +367,15 @@ fn slo(judgement: &Judgement, run: RunVerdict) -> Slo {
         verdict: match (run, judgement.verdict) {
             // Nothing is judged out of an invalid run.
             (RunVerdict::Invalid, _) => RunVerdict::Invalid,
+            (_, Verdict::Pass) if doubt.is_some() => RunVerdict::Inconclusive,
             (_, Verdict::Pass) => RunVerdict::Pass,
             (_, Verdict::Fail) => RunVerdict::Fail,
             (_, Verdict::Inconclusive) => RunVerdict::Inconclusive,
         },
-        note: judgement.note.clone(),
+        note: match (judgement.verdict, doubt) {
+            (Verdict::Pass, Some(doubt)) => Some(doubt.to_owned()),
+            _ => judgement.note.clone(),
+        },
         shown: Shown {
             limit: show(judgement.slo.limit),
             observed: judgement.observed.map_or_else(|| "missing".to_owned(), show),
@@ -388,8 +416,9 @@ fn worker(worker: &WorkerResults, open_loop: bool) -> Worker {
 
 fn timeline(state: &RunState) -> Vec<Second> {
     let timeline = &state.results.timeline;
-    let (step, end_ns) = (timeline.step_ns(), state.results.end_ns);
-    let mut seconds: Vec<_> = timeline.seconds().to_vec();
+    let end_ns = state.results.end_ns;
+    let (step, seconds) = timeline.whole_seconds();
+    let mut seconds = seconds.into_owned();
     // The last answers come a moment after the last whole second: a step of some milliseconds of its own would look
     // like a drop of the rate.
     while seconds.len() > 1 && end_ns.saturating_sub((seconds.len() as u64 - 1) * step) < step / 4 {
@@ -405,17 +434,22 @@ fn timeline(state: &RunState) -> Vec<Second> {
     seconds
         .iter()
         .enumerate()
-        .map(|(place, second)| step_model(state, place as u64 * step, length(place), second))
+        .map(|(place, second)| step_model(state, (place as u64 * step, step), length(place), second))
         .collect()
 }
 
-fn step_model(state: &RunState, from: u64, length: u64, second: &crate::results::timeline::Second) -> Second {
+fn step_model(
+    state: &RunState,
+    (from, step): (u64, u64),
+    length: u64,
+    second: &crate::results::timeline::Second,
+) -> Second {
     let load = &state.plan.test.load;
     let (warmup, main) = (load.warmup(), load.main());
     let end = load.warmup_ns + main.duration_ns();
     let planned_by =
         |t: u64| warmup.cumulative(t.min(load.warmup_ns)) + main.cumulative(t.saturating_sub(load.warmup_ns));
-    let until = (from + state.results.timeline.step_ns()).min(end);
+    let until = (from + step).min(end);
     let planned = (state.plan.is_open_loop() && from < end)
         .then(|| (planned_by(until) - planned_by(from)) / ((until - from) as f64 / NS));
     let latency = second.part(Part::Latency, None, None);
@@ -444,10 +478,10 @@ fn step_model(state: &RunState, from: u64, length: u64, second: &crate::results:
 }
 
 fn by_second(state: &RunState) -> Result<Vec<SecondHistogram>, String> {
-    let timeline = &state.results.timeline;
-    let step = timeline.step_ns() as f64 / NS;
+    let (step_ns, seconds) = state.results.timeline.whole_seconds();
+    let step = step_ns as f64 / NS;
     let mut histograms = Vec::new();
-    for (place, second) in timeline.seconds().iter().enumerate() {
+    for (place, second) in seconds.iter().enumerate() {
         let latency = second.part(Part::Latency, None, Some(false));
         if latency.count() > 0 {
             histograms.push(SecondHistogram { t: place as f64 * step, length: step, latency: hdr::encode(&latency)? });

@@ -89,6 +89,8 @@ struct Page<'a> {
     other_intervals: Vec<(String, String)>,
     /// What an uncorrected tool would have hidden: p99 of latency over that of service time, where it is worth saying.
     hidden: Option<f64>,
+    /// Whether that is rather the generator's lateness than waiting for a connection.
+    lag_hides: bool,
     slos: Vec<Judged<'a>>,
     gates: Vec<Checked<'a>>,
     tripped: usize,
@@ -197,6 +199,7 @@ impl<'a> Page<'a> {
             intervals,
             other_intervals,
             hidden: hidden(&report.total),
+            lag_hides: report.total.dispatch_lag.p99 > report.total.connection_wait.p99,
             slos: report.slos.iter().map(|slo| Judged { slo, badge: Badge::objective(slo.verdict, invalid) }).collect(),
             tripped: gates.iter().filter(|gate| gate.badge.class != "good").count(),
             gates,
@@ -433,7 +436,7 @@ mod tests {
 
     fn load() -> Load {
         let text = r#"{"model": "open loop", "arrivals": "poisson", "profile": "100/s for 20s", "seed": 1,
-            "planned": 2003, "sent": 2000, "completed": 1980, "errors": 20, "dropped": 2, "dropped_waited": 1,
+            "planned": 2003, "sent": 2000, "completed": 1980, "errors": 20, "dropped": 2, "cancelled": 0, "dropped_waited": 1,
             "dropped_not_started": 1, "lost": 1, "late": 0, "coverage": 0.9985, "target_rate": 100,
             "achieved_rate": 99.9, "planned_duration": 20, "duration": 20, "warmup": 2, "warmup_requests": 200,
             "timeout": 5, "max_wait": 1, "connections": null}"#;

@@ -72,10 +72,12 @@ pub struct Load {
     /// With it the same arrivals can be drawn again.
     pub seed: u64,
     pub planned: u64,
-    /// completed + errors.
+    /// completed + errors + cancelled.
     pub sent: u64,
     pub completed: u64,
     pub errors: u64,
+    /// In flight when the run was stopped, and given up: no error of the target, in no histogram.
+    pub cancelled: u64,
     /// dropped_waited + dropped_not_started.
     pub dropped: u64,
     /// Waited for a connection longer than `max_wait`.
@@ -114,6 +116,10 @@ pub struct Request {
     pub count: u64,
     pub errors: u64,
     pub error_rate: f64,
+    /// Sent, and given up when the run was stopped: not in `count`.
+    pub cancelled: u64,
+    /// Waited for a connection too long: never sent.
+    pub dropped: u64,
     /// By status code.
     pub statuses: BTreeMap<String, u64>,
     /// By kind.

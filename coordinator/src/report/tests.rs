@@ -83,9 +83,13 @@ fn report(change: Change, slos: &[&str]) -> Report {
         }
         apply(match gone {
             true => Command::Lose { worker: worker.into() },
-            false => {
-                Command::Farewell { worker: worker.into(), last_sequence: 10, not_started_warmup: 0, not_started: 0 }
-            }
+            false => Command::Farewell {
+                worker: worker.into(),
+                last_sequence: 10,
+                not_started_warmup: 0,
+                not_started: 0,
+                reason: String::new(),
+            },
         });
     }
     if change.stop {

@@ -208,13 +208,14 @@ impl Page {
         if report.workers.len() < 2 {
             return;
         }
-        self.title("Workers              sent    lost     p50     p99    busy    skew  audit");
+        self.title("Workers           sent dropped    lost     p50     p99    busy    skew  audit");
         for worker in &report.workers {
             let _ = writeln!(
                 self.out,
-                "{:<17}{:>8}{:>8}{:>8}{:>8}{:>7.0}%{:>8}  {}",
-                clip(&worker.id, 17),
+                "{:<14}{:>8}{:>8}{:>8}{:>8}{:>8}{:>7.0}%{:>8}  {}",
+                clip(&worker.id, 14),
                 worker.sent,
+                worker.dropped,
                 worker.lost,
                 seconds(worker.latency.p50),
                 seconds(worker.latency.p99),

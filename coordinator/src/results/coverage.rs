@@ -5,12 +5,14 @@ use super::Results;
 /// Below this share of the plan a result is not called a pass.
 pub const COVERAGE_MIN: f64 = 0.999;
 
-/// The account of the main phase. `sent` is `completed + errors`; `dropped` is `waited_too_long + not_started`.
+/// The account of the main phase. `sent` is `completed + errors + cancelled`; `dropped` is `waited_too_long + not_started`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     pub planned: u64,
     pub completed: u64,
     pub errors: u64,
+    /// In flight when the run was stopped, and given up.
+    pub cancelled: u64,
     /// Waited for a connection longer than the bound.
     pub waited_too_long: u64,
     /// Never due because the run was stopped.
@@ -26,6 +28,7 @@ impl Coverage {
         for worker in results.workers.values() {
             sum.completed += worker.completed;
             sum.errors += worker.errors;
+            sum.cancelled += worker.cancelled;
             sum.waited_too_long += worker.dropped;
             sum.not_started += worker.not_started;
             sum.lost += worker.lost();
@@ -35,7 +38,7 @@ impl Coverage {
     }
 
     pub fn sent(&self) -> u64 {
-        self.completed + self.errors
+        self.completed + self.errors + self.cancelled
     }
 
     pub fn dropped(&self) -> u64 {

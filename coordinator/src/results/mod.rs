@@ -24,6 +24,8 @@ pub struct Totals {
     pub started: u64,
     pub completed: u64,
     pub errors: u64,
+    /// Given up because the run was stopped.
+    pub cancelled: u64,
     pub dropped: u64,
     pub late: u64,
     pub bytes_sent: u64,
@@ -39,7 +41,7 @@ pub struct Totals {
 
 impl Totals {
     /// Requests that ended, well or not.
-    pub fn sent(&self) -> u64 {
+    pub fn ended(&self) -> u64 {
         self.completed + self.errors
     }
 
@@ -59,6 +61,7 @@ impl Totals {
         self.started += series.started;
         self.completed += series.completed;
         self.errors += series.errors;
+        self.cancelled += series.cancelled;
         self.dropped += series.dropped;
         self.late += series.late;
         self.bytes_sent += series.bytes_sent;
@@ -77,6 +80,7 @@ impl Totals {
         self.started += other.started;
         self.completed += other.completed;
         self.errors += other.errors;
+        self.cancelled += other.cancelled;
         self.dropped += other.dropped;
         self.late += other.late;
         self.bytes_sent += other.bytes_sent;
@@ -147,7 +151,7 @@ impl Results {
     /// Sums that cost nothing to ask for: (sent, errors) of the main phase.
     pub fn sent_and_errors(&self) -> (u64, u64) {
         let main = self.totals.iter().filter(|(key, _)| !key.warmup);
-        main.fold((0, 0), |sum, (_, totals)| (sum.0 + totals.sent(), sum.1 + totals.errors))
+        main.fold((0, 0), |sum, (_, totals)| (sum.0 + totals.ended() + totals.cancelled, sum.1 + totals.errors))
     }
 
     /// The totals themselves, by key.

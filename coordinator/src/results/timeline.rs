@@ -3,6 +3,7 @@
 //! Its size is bounded by time, not by requests: seconds that are past are kept encoded, and beyond
 //! [`SECONDS_MAX`] neighbours are put together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use loadgrid_proto::{Recorded, v1};
@@ -131,6 +132,20 @@ impl Timeline {
     /// Length of a step, ns.
     pub fn step_ns(&self) -> u64 {
         self.step_ns
+    }
+
+    /// Whole seconds in order, with their length: the steps themselves, or as many of them as make a second.
+    pub fn whole_seconds(&self) -> (u64, Cow<'_, [Second]>) {
+        let together = (1_000_000_000 / self.step_ns.max(1)).max(1) as usize;
+        if together == 1 {
+            return (self.step_ns, Cow::Borrowed(&self.seconds));
+        }
+        let seconds = self.seconds.chunks(together).map(|steps| {
+            let mut second = Second::default();
+            steps.iter().for_each(|step| second.merge_next(step));
+            second
+        });
+        (self.step_ns * together as u64, Cow::Owned(seconds.collect()))
     }
 
     /// The steps in order.

@@ -6,7 +6,7 @@ use loadgrid_worker::interval::{Health, Interval};
 use super::Merged;
 
 /// Intervals shorter than this say nothing of how busy a lane is, ns.
-const BUSY_INTERVAL_NS_MIN: u64 = 500_000_000;
+const BUSY_INTERVAL_NS_MIN: u64 = 200_000_000;
 
 /// A worker's sums over a run. Counts are of the main phase unless they say otherwise.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +18,8 @@ pub struct WorkerResults {
     pub planned_warmup: u64,
     pub completed: u64,
     pub errors: u64,
+    /// Given up because the run was stopped.
+    pub cancelled: u64,
     pub dropped: u64,
     pub late: u64,
     pub ended_warmup: u64,
@@ -25,6 +27,8 @@ pub struct WorkerResults {
     /// Never due because of a stop; known once the worker said farewell.
     pub not_started: u64,
     pub not_started_warmup: u64,
+    /// Why it left before the end, if nobody had stopped the run.
+    pub left_early: Option<String>,
     /// Whether it said farewell: everything it had to say is merged.
     pub complete: bool,
     pub latency: Recorded,
@@ -60,9 +64,9 @@ impl WorkerResults {
         self.merged
     }
 
-    /// Requests that ended in the main phase.
+    /// Requests sent in the main phase, whatever became of them.
     pub fn sent(&self) -> u64 {
-        self.completed + self.errors
+        self.completed + self.errors + self.cancelled
     }
 
     /// Arrivals that nobody knows anything of.
@@ -87,6 +91,7 @@ impl WorkerResults {
             }
             self.completed += series.completed;
             self.errors += series.errors;
+            self.cancelled += series.cancelled;
             self.dropped += series.dropped;
             self.late += series.late;
             self.latency.merge(&series.latency);

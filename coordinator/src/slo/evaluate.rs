@@ -95,7 +95,7 @@ fn judge_one(slo: &Slo, results: &Results, context: &Context) -> Judgement {
 
 /// A statistic's value; `None` where there is no sample.
 pub fn value(statistic: &Statistic, totals: &Totals, seconds: f64) -> Option<f64> {
-    let sent = totals.sent();
+    let sent = totals.ended();
     match statistic {
         Statistic::Quantile(part, quantile) => totals.part(*part).quantile(*quantile).map(|ns| ns as f64),
         Statistic::Mean(part) => totals.part(*part).summary().mean(),
@@ -148,7 +148,7 @@ fn judge_quantile(
             Comparison::AtLeast => (low, high),
         };
         match (worst, best) {
-            (Some(worst), _) if holds(slo, worst) => Verdict::Pass,
+            (Some(worst), _) if holds(slo, worst) && interval.autocorrelation_measured => Verdict::Pass,
             (_, Some(best)) if !holds(slo, best) => Verdict::Fail,
             _ => Verdict::Inconclusive,
         }
@@ -158,10 +158,10 @@ fn judge_quantile(
         let waited = show_ns(context.max_wait_ns as f64);
         notes.push(format!("{dropped} dropped requests count as {waited} or more"));
     }
-    if verdict == Verdict::Inconclusive {
+    if verdict == Verdict::Inconclusive && !interval.autocorrelation_measured {
+        notes.push("too short to measure autocorrelation: run it for some seconds".to_owned());
+    } else if verdict == Verdict::Inconclusive {
         notes.push(to_settle(slo, quantile, sample, &interval, context.seconds));
-    } else if context.confidence && !interval.autocorrelation_measured {
-        notes.push("too short to measure autocorrelation: samples are taken as independent".to_owned());
     }
     Judgement {
         slo: slo.clone(),

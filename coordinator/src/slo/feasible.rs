@@ -18,7 +18,7 @@ pub fn lost_cause(
         return None;
     }
     let totals = results.totals(request, false);
-    let planned = planned.max(totals.sent() + totals.dropped) as f64;
+    let planned = planned.max(totals.ended() + totals.dropped) as f64;
     match slo.metric.statistic {
         Statistic::Quantile(part, quantile) => {
             // What was dropped is judged as a latency of max_wait.
@@ -42,7 +42,7 @@ pub fn lost_cause(
             let allowed = (slo.limit * planned).floor();
             (totals.errors as f64 > allowed).then(|| format!("{} errors, {allowed:.0} would be allowed", totals.errors))
         }
-        Statistic::RequestCount => (totals.sent() as f64 > slo.limit).then(|| format!("{} requests", totals.sent())),
+        Statistic::RequestCount => (totals.ended() as f64 > slo.limit).then(|| format!("{} requests", totals.ended())),
         Statistic::Min(_) | Statistic::Stddev(_) | Statistic::Rate => None,
     }
 }

@@ -70,6 +70,8 @@ pub(super) struct Core {
     /// Open and opening connections, and their bound.
     open: usize,
     limit: usize,
+    /// Of a closed loop: what may be in flight.
+    places: usize,
     in_flight: usize,
     /// Places of a closed loop that failed to connect: they try again at the next sweep, not at once.
     parked: usize,
@@ -104,7 +106,9 @@ impl Core {
                 connections: slab::Slab::new(),
                 generations: 0,
                 open: 0,
-                limit: job.connections_of(index),
+                places: job.connections_of(index),
+                // In a closed loop the places bound what is in flight; each target keeps its connections.
+                limit: job.connections_of(index) * if feed.is_closed() { job.targets.len() } else { 1 },
                 in_flight: 0,
                 parked: 0,
                 recorder: Recorder::new(job.requests.len()),
@@ -120,7 +124,7 @@ impl Core {
     /// Opens the places of a closed loop. Call once, at the start.
     pub(super) fn begin(&mut self, now: u64) {
         if self.feed.is_closed() {
-            for _ in 0..self.limit {
+            for _ in 0..self.places {
                 self.refill(now);
             }
         }
@@ -163,7 +167,13 @@ impl Core {
                     // What was given up for its time was given up at its time, not when the sweep came by.
                     self.fail(key, ErrorKind::Timeout, now.min(flight.sent + self.job.timeout_ns));
                 }
-                _ => self.fail(key, ErrorKind::Cancelled, now),
+                flight => {
+                    self.close(key);
+                    if let Some(flight) = flight {
+                        self.in_flight -= 1;
+                        self.recorder.cancelled(flight.due.warmup, flight.due.request);
+                    }
+                }
             }
         }
         for pool in 0..self.pools.len() {

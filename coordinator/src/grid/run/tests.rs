@@ -48,7 +48,13 @@ fn interval(id: usize, sequence: u64, completed: u64) -> Command {
 }
 
 fn farewell(id: usize, last_sequence: u64) -> Command {
-    Command::Farewell { worker: format!("w{id}"), last_sequence, not_started_warmup: 0, not_started: 0 }
+    Command::Farewell {
+        worker: format!("w{id}"),
+        last_sequence,
+        not_started_warmup: 0,
+        not_started: 0,
+        reason: String::new(),
+    }
 }
 
 #[test]
