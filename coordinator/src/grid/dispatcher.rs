@@ -443,6 +443,9 @@ impl Dispatcher {
     }
 
     fn publish(&self, phase: PhaseName) {
+        if self.snapshots.receiver_count() == 0 {
+            return;
+        }
         let (sent, errors) = self.state.results.sent_and_errors();
         let elapsed = match self.state.phase {
             Phase::Running { start_ns } => clock::now_ns().checked_sub(start_ns).map(Duration::from_nanos),
@@ -464,9 +467,8 @@ impl Dispatcher {
 
     /// The newest second but one: workers report the newest at slightly different times.
     fn last_second(&self) -> LastSecond {
-        let (step_ns, seconds) = self.state.results.timeline.whole_seconds();
-        let place = if self.state.members.len() > 1 { 2 } else { 1 };
-        let Some(second) = seconds.len().checked_sub(place).and_then(|at| seconds.get(at)) else {
+        let back = if self.state.members.len() > 1 { 2 } else { 1 };
+        let Some((step_ns, second)) = self.state.results.timeline.recent(back) else {
             return LastSecond::default();
         };
         let latency = second.part(Part::Latency, None, None);

@@ -58,7 +58,14 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
         confidence: circumstance.confidence,
         max_wait_ns: test.max_wait_ns,
     };
-    let judgements = evaluate::judge(&test.slos, results, &context);
+    let mut judgements = evaluate::judge(&test.slos, results, &context);
+    if matches!(&state.stopped, Some(reason) if !matches!(reason, StopReason::LostCause(_))) {
+        // What is missing may have come later: its absence is the stop's doing.
+        for judgement in judgements.iter_mut().filter(|judgement| judgement.observed.is_none()) {
+            judgement.verdict = Verdict::Inconclusive;
+            judgement.note = Some("the run was stopped before anything of it was measured".to_owned());
+        }
+    }
     let open_loop = state.plan.is_open_loop();
     let findings = audit::audit(
         results,

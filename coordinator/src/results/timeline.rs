@@ -134,9 +134,23 @@ impl Timeline {
         self.step_ns
     }
 
+    /// How many steps make a second.
+    fn together(&self) -> usize {
+        (1_000_000_000 / self.step_ns.max(1)).max(1) as usize
+    }
+
+    /// The `back`-th whole second from the end, with its length.
+    pub fn recent(&self, back: usize) -> Option<(u64, Second)> {
+        let together = self.together();
+        let place = (self.seconds.len() / together).checked_sub(back)?;
+        let mut second = Second::default();
+        self.seconds.get(place * together..(place + 1) * together)?.iter().for_each(|step| second.merge_next(step));
+        Some((self.step_ns * together as u64, second))
+    }
+
     /// Whole seconds in order, with their length: the steps themselves, or as many of them as make a second.
     pub fn whole_seconds(&self) -> (u64, Cow<'_, [Second]>) {
-        let together = (1_000_000_000 / self.step_ns.max(1)).max(1) as usize;
+        let together = self.together();
         if together == 1 {
             return (self.step_ns, Cow::Borrowed(&self.seconds));
         }

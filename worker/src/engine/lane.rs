@@ -22,6 +22,14 @@ const SPIN_AHEAD_NS: u64 = 80_000;
 /// With `spin`, how many polls of tasks may pass before the sockets are looked at again.
 const SPIN_EVENT_INTERVAL: u32 = 1;
 
+/// Arrivals closer together than this are dispatched in small bursts: waking for each of them would cost more than
+/// sending it.
+const BURST_GAP_NS: u64 = 33_000;
+
+/// The shortest sleep of a lane with such arrivals, and of any other (or half the gap, if that is less).
+const BURST_SLEEP_NS: u64 = 100_000;
+const SHORTEST_SLEEP_NS: u64 = 50_000;
+
 /// Everything a lane's thread needs.
 pub(super) struct Lane {
     job: Arc<Job>,
@@ -105,6 +113,7 @@ impl Pacer {
         let mut now = clock::now_ns();
         self.core.borrow_mut().begin(now);
         let mut next_sweep = now;
+        let mut shortest_sleep = 0;
         loop {
             let next_due = {
                 let mut core = self.core.borrow_mut();
@@ -112,6 +121,7 @@ impl Pacer {
                 if now >= next_sweep {
                     core.sweep(now, stop.load(Ordering::Relaxed));
                     next_sweep = now + SWEEP_NS;
+                    shortest_sleep = self.shortest_sleep(job, now);
                     if core.finished(now) {
                         break;
                     }
@@ -121,11 +131,27 @@ impl Pacer {
             if now >= self.next_report {
                 self.report(now, job.interval_ns);
             }
-            let wake = next_due.unwrap_or(u64::MAX).min(next_sweep);
+            let due = next_due.map_or(u64::MAX, |due| due.max(now + shortest_sleep));
+            let wake = due.min(next_sweep);
             now = self.sleep(wake, job.spin && next_due == Some(wake)).await?;
         }
         self.last_report(clock::now_ns()).await;
         Ok(())
+    }
+
+    /// How long the lane sleeps at the least, given its rate: at 10,000/s nothing of it is seen, at 50,000/s five
+    /// requests leave at a time, some ten microseconds late.
+    fn shortest_sleep(&self, job: &Job, now: u64) -> u64 {
+        if job.spin {
+            return 0;
+        }
+        let elapsed = now.saturating_sub(self.start_ns);
+        let rate = match elapsed.checked_sub(job.load.warmup_ns) {
+            Some(main) => job.load.main().rate(main),
+            None => job.load.warmup().rate(elapsed),
+        };
+        let gap = 1e9 * f64::from(job.total_lanes) / rate.max(1e-3);
+        if gap < BURST_GAP_NS as f64 { BURST_SLEEP_NS } else { SHORTEST_SLEEP_NS.min(gap as u64 / 2) }
     }
 
     async fn wait_for_start(&self, stop: &AtomicBool) -> io::Result<()> {
