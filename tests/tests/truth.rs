@@ -137,11 +137,8 @@ fn a_worker_that_is_told_to_leave_is_named_and_nothing_passes() {
     grid.coordinator.await_stderr("w2 leaves before the end");
     let report = grid.coordinator.wait().expect_code(3).report();
     assert_account_closes(&report);
-    assert_eq!(
-        (&report["verdict"], &report["validity"]),
-        (&Value::from("inconclusive"), &Value::from("valid")),
-        "{report:#}"
-    );
+    assert_eq!(report["verdict"], "inconclusive", "{report:#}");
+    assert_ne!(report["validity"], "invalid");
     assert!(report["reasons"].to_string().contains("worker w2 (the worker was told to stop) left before the end"));
     assert_eq!(report["slos"][0]["verdict"], "inconclusive");
 }
@@ -265,7 +262,8 @@ fn a_target_without_free_connections_fails_in_a_valid_run() {
     ])
     .expect_code(1);
     let report = done.report();
-    assert_eq!((&report["verdict"], &report["validity"]), (&Value::from("fail"), &Value::from("valid")), "{report:#}");
+    assert_eq!(report["verdict"], "fail", "{report:#}");
+    assert_ne!(report["validity"], "invalid");
     assert!(count(&report, "dropped") > 0);
     assert_account_closes(&report);
     let wait = report["total"]["connection_wait"]["p99"].as_f64().unwrap();

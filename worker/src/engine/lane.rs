@@ -27,7 +27,7 @@ const SPIN_EVENT_INTERVAL: u32 = 1;
 const BURST_GAP_NS: u64 = 33_000;
 
 /// The shortest sleep of a lane with such arrivals, and of any other (or half the gap, if that is less).
-const BURST_SLEEP_NS: u64 = 100_000;
+const BURST_SLEEP_NS: u64 = 250_000;
 const SHORTEST_SLEEP_NS: u64 = 50_000;
 
 /// Everything a lane's thread needs.
@@ -139,8 +139,8 @@ impl Pacer {
         Ok(())
     }
 
-    /// How long the lane sleeps at the least, given its rate: at 10,000/s nothing of it is seen, at 50,000/s five
-    /// requests leave at a time, some ten microseconds late.
+    /// How long the lane sleeps at the least, given its rate: at 10,000/s nothing of it is seen. At 50,000/s the answers
+    /// that come in wake it in between, and p90 of the lag stays under 50 µs (tests/bench).
     fn shortest_sleep(&self, job: &Job, now: u64) -> u64 {
         if job.spin {
             return 0;
