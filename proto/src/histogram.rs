@@ -205,6 +205,10 @@ impl Recorded {
         if other.counts.is_empty() {
             return;
         }
+        if self.counts.is_empty() {
+            self.counts.clone_from(&other.counts);
+            return;
+        }
         let mine = std::mem::take(&mut self.counts);
         self.counts = Vec::with_capacity(mine.len() + other.counts.len());
         let (mut a, mut b) = (mine.into_iter().peekable(), other.counts.iter().copied().peekable());

@@ -18,8 +18,8 @@ import time
 
 BIN = "target/release"
 CLIENT, SERVER = "0", "1"
-PAIRS = 7
-SECONDS = 4
+PAIRS = 5
+SECONDS = 8
 CONNECTIONS = 50
 
 NGINX = """

@@ -70,7 +70,9 @@ fn judge_one(slo: &Slo, results: &Results, context: &Context) -> Judgement {
     };
     let mut totals = results.totals(number, false);
     // What was dropped waited for max_wait and got no answer: a latency of at least that.
-    totals.latency = with_dropped(&totals, context.max_wait_ns);
+    if totals.dropped > 0 {
+        totals.latency = with_dropped(&totals, context.max_wait_ns);
+    }
     if let Statistic::Quantile(part, quantile) = slo.metric.statistic {
         let blocks = results.timeline.blocks(part, number);
         let sample = totals.part(part);
