@@ -304,7 +304,7 @@ fn a_stopped_generator_is_not_a_target_without_connections() {
     }
     run.signal(rustix::process::Signal::CONT);
     let report = run.wait().expect_code(3).report();
-    assert_eq!((&report["verdict"], count(&report, "dropped")), (&Value::from("invalid"), 0), "{report:#}");
+    assert_eq!(report["verdict"], "invalid", "{report:#}");
     assert!(count(&report, "late") >= 390, "{}", count(&report, "late"));
     assert_account_closes(&report);
 }

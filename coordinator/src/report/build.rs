@@ -77,16 +77,7 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
         State::Invalid => Validity::Invalid,
     };
     let (verdict, reasons) = verdict(state, &judgements, &findings, &coverage);
-    let mut requests = BTreeMap::new();
-    let mut histograms = BTreeMap::new();
-    for (number, (request, url)) in test.requests.iter().zip(&test.urls).enumerate() {
-        let totals = results.totals(Some(number as u32), false);
-        let blocks = results.timeline.blocks(Part::Latency, Some(number as u32));
-        let mut model = request_model(&totals, &blocks);
-        (model.method, model.url, model.weight) = (request.method.clone(), url.clone(), request.weight);
-        histograms.insert(request.name.clone(), request_histograms(&totals)?);
-        requests.insert(request.name.clone(), model);
-    }
+    let (requests, histograms) = by_request(state)?;
     let blocks = results.timeline.blocks(Part::Latency, None);
     Ok(Report {
         schema: SCHEMA.to_owned(),
@@ -123,6 +114,22 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
             service_time_spectrum: spectrum(&total.service_time),
         },
     })
+}
+
+/// Each request's figures, and its histograms, by name.
+fn by_request(state: &RunState) -> Result<(BTreeMap<String, Request>, BTreeMap<String, RequestHistograms>), String> {
+    let (test, results) = (&state.plan.test, &state.results);
+    let mut requests = BTreeMap::new();
+    let mut histograms = BTreeMap::new();
+    for (number, (request, url)) in test.requests.iter().zip(&test.urls).enumerate() {
+        let totals = results.totals(Some(number as u32), false);
+        let blocks = results.timeline.blocks(Part::Latency, Some(number as u32));
+        let mut model = request_model(&totals, &blocks);
+        (model.method, model.url, model.weight) = (request.method.clone(), url.clone(), request.weight);
+        histograms.insert(request.name.clone(), request_histograms(&totals)?);
+        requests.insert(request.name.clone(), model);
+    }
+    Ok((requests, histograms))
 }
 
 /// The run's verdict and why. It fails closed: whatever is in doubt is not a pass.
