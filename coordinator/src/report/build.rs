@@ -116,8 +116,10 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
     })
 }
 
+type ByName<T> = BTreeMap<String, T>;
+
 /// Each request's figures, and its histograms, by name.
-fn by_request(state: &RunState) -> Result<(BTreeMap<String, Request>, BTreeMap<String, RequestHistograms>), String> {
+fn by_request(state: &RunState) -> Result<(ByName<Request>, ByName<RequestHistograms>), String> {
     let (test, results) = (&state.plan.test, &state.results);
     let mut requests = BTreeMap::new();
     let mut histograms = BTreeMap::new();
