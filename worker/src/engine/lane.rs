@@ -139,8 +139,8 @@ impl Pacer {
         Ok(())
     }
 
-    /// How long the lane sleeps at the least, given its rate: at 10,000/s nothing of it is seen. At 50,000/s the answers
-    /// that come in wake it in between, and p90 of the lag stays under 50 µs (tests/bench).
+    /// How long the lane sleeps at the least, given its rate: a half gap at most where arrivals are far apart. Where they
+    /// are close, the answers that come in wake it in between.
     fn shortest_sleep(&self, job: &Job, now: u64) -> u64 {
         if job.spin {
             return 0;
