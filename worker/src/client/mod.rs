@@ -1,5 +1,8 @@
 //! What goes over the wire to the target: requests encoded once, responses framed without a copy.
 
+pub mod hpack;
 pub mod http1;
+pub mod http2;
+pub mod kept;
 pub mod request;
 pub mod resolve;
