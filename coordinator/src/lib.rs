@@ -3,6 +3,9 @@
 pub mod cli;
 pub mod demo;
 pub mod grid;
+pub mod grpc;
+pub mod iter8;
+pub mod outside;
 pub mod plan;
 pub mod report;
 pub mod results;

@@ -131,6 +131,13 @@ impl Plan {
             interval_ns: self.interval_ns(),
             spin: self.test.spin,
             max_body_bytes: self.test.max_body_bytes,
+            streams: self.test.streams,
+            requests_per_connection: self.test.requests_per_connection,
+            connection_age_ns: self.test.connection_age_ns,
+            resolve_every_ns: self.test.resolve_every_ns,
+            feeds: self.test.feeds.iter().map(v1::Feed::from).collect(),
+            captures: self.test.captures.clone(),
+            connections_fixed: self.test.connections.is_some(),
         }
     }
 }
@@ -167,7 +174,7 @@ mod tests {
                 draft.rate = Some(Sourced::flag("--rate", format!("{rate}/s")));
                 draft.duration = Some(Sourced::flag("--duration", format!("{ms}ms")));
                 draft.arrivals = Some(Sourced::flag("--arrivals", if poisson { "poisson" } else { "uniform" }));
-                draft.connections = connections.map(|c| Sourced::flag("--connections", c.to_string()));
+                draft.connections.count = connections.map(|c| Sourced::flag("--connections", c.to_string()));
             });
             let shares = plan.shares(&capacities(&lanes)).unwrap();
             let main: u64 = shares.iter().filter_map(|share| plan.planned(*share).1).sum();
@@ -189,7 +196,8 @@ mod tests {
 
     #[test]
     fn too_few_connections_leave_lanes_out_but_never_workers() {
-        let with = |connections: &str| plan(|d| d.connections = Some(Sourced::flag("--connections", connections)));
+        let with =
+            |connections: &str| plan(|d| d.connections.count = Some(Sourced::flag("--connections", connections)));
         let shares = with("3").shares(&capacities(&[4, 1])).unwrap();
         assert_eq!(shares.iter().map(|share| share.lanes).collect::<Vec<_>>(), vec![2, 1]);
         assert!(with("1").shares(&capacities(&[4, 1])).unwrap_err().contains("--connections"));
@@ -197,7 +205,7 @@ mod tests {
 
     #[test]
     fn more_connections_than_a_machine_allows_are_refused() {
-        let plan = plan(|d| d.connections = Some(Sourced::flag("--connections", "500")));
+        let plan = plan(|d| d.connections.count = Some(Sourced::flag("--connections", "500")));
         let error = plan.shares(&[Capacity { lanes: 1, max_connections: 100 }]).unwrap_err();
         assert!(error.contains("ulimit"), "{error}");
     }

@@ -28,10 +28,26 @@ pub enum ErrorKind {
     HeadTooLarge = 10,
     /// The body of the response is larger than the bound.
     BodyTooLarge = 11,
+    /// A response came and does not hold what the test's checks ask for.
+    Check = 12,
+    /// A response came without the value that a step was to take from it.
+    Capture = 13,
+    /// The TLS handshake failed.
+    TlsHandshake = 14,
+    /// The target's certificate is not one to trust: expired, for another name, of an unknown issuer.
+    Certificate = 15,
+    /// The target does not speak the protocol that the test asks for (ALPN).
+    Alpn = 16,
+    /// The server reset the stream (HTTP/2 RST_STREAM).
+    StreamReset = 17,
+    /// The server would not take the stream up, however often it was sent.
+    StreamRefused = 18,
+    /// A gRPC status other than OK.
+    GrpcStatus = 19,
 }
 
 /// How many kinds there are: the length of a table indexed by kind.
-pub const ERROR_KINDS: usize = 12;
+pub const ERROR_KINDS: usize = 20;
 
 impl ErrorKind {
     /// All kinds in the order of their numbers.
@@ -48,6 +64,14 @@ impl ErrorKind {
         ErrorKind::Malformed,
         ErrorKind::HeadTooLarge,
         ErrorKind::BodyTooLarge,
+        ErrorKind::Check,
+        ErrorKind::Capture,
+        ErrorKind::TlsHandshake,
+        ErrorKind::Certificate,
+        ErrorKind::Alpn,
+        ErrorKind::StreamReset,
+        ErrorKind::StreamRefused,
+        ErrorKind::GrpcStatus,
     ];
 
     /// The kind with this number on the wire.
@@ -70,6 +94,14 @@ impl ErrorKind {
             ErrorKind::Malformed => "malformed",
             ErrorKind::HeadTooLarge => "head-too-large",
             ErrorKind::BodyTooLarge => "body-too-large",
+            ErrorKind::Check => "check",
+            ErrorKind::Capture => "capture",
+            ErrorKind::TlsHandshake => "tls-handshake",
+            ErrorKind::Certificate => "certificate",
+            ErrorKind::Alpn => "alpn",
+            ErrorKind::StreamReset => "stream-reset",
+            ErrorKind::StreamRefused => "stream-refused",
+            ErrorKind::GrpcStatus => "grpc-status",
         }
     }
 

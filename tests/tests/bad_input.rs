@@ -41,9 +41,9 @@ fn a_test_that_is_not_understood_is_refused_with_its_place() {
     loadgrid(&["run", "--url", "http://a/", "--rate", "-5/s", "--duration", "1s"])
         .expect_code(2)
         .expect_words(&["--rate", "above zero"]);
-    loadgrid(&["run", "--url", "https://a/", "--rate", "5/s", "--duration", "1s"])
+    loadgrid(&["run", "--url", "ftp://a/", "--rate", "5/s", "--duration", "1s"])
         .expect_code(2)
-        .expect_words(&["https"]);
+        .expect_words(&["ftp", "https://"]);
     let large = dir.join("large");
     std::fs::write(&large, vec![b'x'; 17 * 1024 * 1024]).unwrap();
     let data = format!("${{file:{}}}", large.display());

@@ -27,12 +27,22 @@ pub struct Series {
     pub bytes_received: u64,
     pub statuses: BTreeMap<u16, u64>,
     pub error_kinds: BTreeMap<ErrorKind, u64>,
+    /// By gRPC status code.
+    pub grpc_codes: BTreeMap<u16, u64>,
+    /// By the check's number in its request.
+    pub failed_checks: BTreeMap<u32, u64>,
+    /// gRPC messages.
+    pub messages_sent: u64,
+    pub messages_received: u64,
     /// End − intended start. The next three add up to it.
     pub latency: Recorded,
     pub dispatch_lag: Recorded,
     pub connection_wait: Recorded,
     pub service_time: Recorded,
     pub time_to_first_byte: Recorded,
+    /// Of streams: first byte sent to first message, and between messages.
+    pub time_to_first_message: Recorded,
+    pub message_gap: Recorded,
 }
 
 impl Series {
@@ -52,14 +62,25 @@ impl Series {
         self.late += other.late;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
-        other.statuses.iter().for_each(|(status, count)| *self.statuses.entry(*status).or_default() += count);
-        other.error_kinds.iter().for_each(|(kind, count)| *self.error_kinds.entry(*kind).or_default() += count);
+        add(&mut self.statuses, &other.statuses);
+        add(&mut self.error_kinds, &other.error_kinds);
+        add(&mut self.grpc_codes, &other.grpc_codes);
+        add(&mut self.failed_checks, &other.failed_checks);
+        self.messages_sent += other.messages_sent;
+        self.messages_received += other.messages_received;
         self.latency.merge(&other.latency);
         self.dispatch_lag.merge(&other.dispatch_lag);
         self.connection_wait.merge(&other.connection_wait);
         self.service_time.merge(&other.service_time);
         self.time_to_first_byte.merge(&other.time_to_first_byte);
+        self.time_to_first_message.merge(&other.time_to_first_message);
+        self.message_gap.merge(&other.message_gap);
     }
+}
+
+/// Adds counts by key.
+pub fn add<K: Ord + Copy>(sums: &mut BTreeMap<K, u64>, more: &BTreeMap<K, u64>) {
+    more.iter().for_each(|(key, count)| *sums.entry(*key).or_default() += count);
 }
 
 /// What the self-audit judges. Times in ns. Counters cover the interval; of lanes the worst is kept.
@@ -85,6 +106,10 @@ pub struct Health {
     pub start_skew_ns: Option<i64>,
     pub merged_intervals: u64,
     pub unsolicited: u64,
+    /// Sent again because the server had not taken them up.
+    pub retried: u64,
+    /// Connections that a server ended by GOAWAY.
+    pub goaways: u64,
 }
 
 impl Health {
@@ -122,6 +147,8 @@ impl Health {
         self.connections_opened += other.connections_opened;
         self.merged_intervals += other.merged_intervals;
         self.unsolicited += other.unsolicited;
+        self.retried += other.retried;
+        self.goaways += other.goaways;
         self.start_skew_ns = match (self.start_skew_ns, other.start_skew_ns) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -152,6 +179,8 @@ pub struct Interval {
     pub end_ns: u64,
     pub series: BTreeMap<Key, Series>,
     pub connect_time: Recorded,
+    /// TLS handshakes.
+    pub handshake_time: Recorded,
     pub health: Health,
 }
 
@@ -178,6 +207,7 @@ impl Interval {
             self.series.entry(*key).or_default().merge(series);
         }
         self.connect_time.merge(&other.connect_time);
+        self.handshake_time.merge(&other.handshake_time);
     }
 
     /// The message for the wire.
@@ -192,6 +222,7 @@ impl Interval {
             end_ns: self.end_ns,
             series: self.series.iter().map(|(key, series)| encode_series(*key, series)).collect(),
             connect_time: Some(self.connect_time.encode()),
+            handshake_time: Some(self.handshake_time.encode()),
             health: Some(encode_health(&self.health)),
         }
     }
@@ -212,6 +243,7 @@ impl Interval {
             end_ns: message.end_ns,
             series,
             connect_time: decode_histogram(message.connect_time.as_ref())?,
+            handshake_time: decode_histogram(message.handshake_time.as_ref())?,
             health: decode_health(message.health.as_ref()),
         })
     }
@@ -233,11 +265,17 @@ fn encode_series(key: Key, series: &Series) -> v1::Series {
         bytes_received: series.bytes_received,
         statuses: series.statuses.iter().map(|(status, n)| count((u32::from(*status), n))).collect(),
         error_kinds: series.error_kinds.iter().map(|(kind, n)| count((*kind as u32, n))).collect(),
+        grpc_codes: series.grpc_codes.iter().map(|(code, n)| count((u32::from(*code), n))).collect(),
+        failed_checks: series.failed_checks.iter().map(|(check, n)| count((*check, n))).collect(),
+        messages_sent: series.messages_sent,
+        messages_received: series.messages_received,
         latency: Some(series.latency.encode()),
         dispatch_lag: Some(series.dispatch_lag.encode()),
         connection_wait: Some(series.connection_wait.encode()),
         service_time: Some(series.service_time.encode()),
         time_to_first_byte: Some(series.time_to_first_byte.encode()),
+        time_to_first_message: Some(series.time_to_first_message.encode()),
+        message_gap: Some(series.message_gap.encode()),
     }
 }
 
@@ -255,11 +293,17 @@ fn decode_series(message: &v1::Series) -> Result<Series, DecodeError> {
         bytes_received: message.bytes_received,
         statuses: message.statuses.iter().map(|count| (count.key as u16, count.count)).collect(),
         error_kinds: kinds.collect(),
+        grpc_codes: message.grpc_codes.iter().map(|count| (count.key as u16, count.count)).collect(),
+        failed_checks: message.failed_checks.iter().map(|count| (count.key, count.count)).collect(),
+        messages_sent: message.messages_sent,
+        messages_received: message.messages_received,
         latency: decode_histogram(message.latency.as_ref())?,
         dispatch_lag: decode_histogram(message.dispatch_lag.as_ref())?,
         connection_wait: decode_histogram(message.connection_wait.as_ref())?,
         service_time: decode_histogram(message.service_time.as_ref())?,
         time_to_first_byte: decode_histogram(message.time_to_first_byte.as_ref())?,
+        time_to_first_message: decode_histogram(message.time_to_first_message.as_ref())?,
+        message_gap: decode_histogram(message.message_gap.as_ref())?,
     })
 }
 
@@ -286,6 +330,8 @@ fn encode_health(health: &Health) -> v1::Health {
         start_skew_ns: health.start_skew_ns.unwrap_or(0),
         merged_intervals: health.merged_intervals,
         unsolicited: health.unsolicited,
+        retried: health.retried,
+        goaways: health.goaways,
     }
 }
 
@@ -308,6 +354,8 @@ fn decode_health(message: Option<&v1::Health>) -> Health {
         start_skew_ns: message.has_start_skew.then_some(message.start_skew_ns),
         merged_intervals: message.merged_intervals,
         unsolicited: message.unsolicited,
+        retried: message.retried,
+        goaways: message.goaways,
     }
 }
 
@@ -332,6 +380,7 @@ mod tests {
             end_ns: sequence * 1000,
             series: BTreeMap::from([(Key { warmup: false, request: 1 }, series)]),
             connect_time: Recorded::default(),
+            handshake_time: Recorded::default(),
             health: Health { busy_ns: 5, wall_ns: 10, start_skew_ns: Some(-4), ..Health::default() },
         }
     }

@@ -17,8 +17,10 @@ const STATUSES: usize = 1000;
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A complete response.
-    Response { status: u16, is_error: bool },
+    /// A complete response; and why it counts as an error, if it does.
+    Response { status: u16, error: Option<ErrorKind> },
+    /// A gRPC call that ended with a code.
+    Call { code: u16, error: Option<ErrorKind> },
     /// None.
     Failure(ErrorKind),
 }
@@ -36,6 +38,10 @@ pub struct Sample {
     pub end: u64,
     pub bytes_sent: u64,
     pub bytes_received: u64,
+    pub messages_sent: u64,
+    pub messages_received: u64,
+    /// The first check that did not hold.
+    pub failed_check: Option<u32>,
     pub outcome: Outcome,
 }
 
@@ -45,6 +51,7 @@ pub struct Recorder {
     slots: Vec<Option<Box<Slot>>>,
     requests: usize,
     pub connect_time: histogram::Recorder,
+    pub handshake_time: histogram::Recorder,
 }
 
 struct Slot {
@@ -63,6 +70,18 @@ struct Slot {
     bytes_received: u64,
     statuses: Box<[u64]>,
     error_kinds: [u64; ERROR_KINDS],
+    messages_sent: u64,
+    messages_received: u64,
+    grpc_codes: BTreeMap<u16, u64>,
+    failed_checks: BTreeMap<u32, u64>,
+    streams: Option<Box<Streams>>,
+}
+
+/// Of calls with streams of messages alone.
+#[derive(Default)]
+struct Streams {
+    time_to_first_message: histogram::Recorder,
+    message_gap: histogram::Recorder,
 }
 
 impl Default for Slot {
@@ -83,6 +102,11 @@ impl Default for Slot {
             bytes_received: 0,
             statuses: vec![0; STATUSES].into_boxed_slice(),
             error_kinds: [0; ERROR_KINDS],
+            messages_sent: 0,
+            messages_received: 0,
+            grpc_codes: BTreeMap::new(),
+            failed_checks: BTreeMap::new(),
+            streams: None,
         }
     }
 }
@@ -91,7 +115,7 @@ impl Recorder {
     /// A recorder for a test of so many requests.
     pub fn new(requests: usize) -> Self {
         let slots = std::iter::repeat_with(|| None).take(requests * 2).collect();
-        Recorder { slots, requests, connect_time: Default::default() }
+        Recorder { slots, requests, connect_time: Default::default(), handshake_time: Default::default() }
     }
 
     #[inline]
@@ -141,16 +165,35 @@ impl Recorder {
         slot.late += u64::from(lag > LATE_NS);
         slot.bytes_sent += sample.bytes_sent;
         slot.bytes_received += sample.bytes_received;
-        match sample.outcome {
-            Outcome::Response { status, is_error } => {
+        slot.messages_sent += sample.messages_sent;
+        slot.messages_received += sample.messages_received;
+        if let Some(check) = sample.failed_check {
+            *slot.failed_checks.entry(check).or_default() += 1;
+        }
+        let error = match sample.outcome {
+            Outcome::Response { status, error } => {
                 slot.statuses[usize::from(status).min(STATUSES - 1)] += 1;
-                if is_error {
-                    slot.error_kinds[ErrorKind::Status as usize] += 1;
-                } else {
-                    slot.completed += 1;
-                }
+                error
             }
-            Outcome::Failure(kind) => slot.error_kinds[kind as usize] += 1,
+            Outcome::Call { code, error } => {
+                *slot.grpc_codes.entry(code).or_default() += 1;
+                error
+            }
+            Outcome::Failure(kind) => Some(kind),
+        };
+        match error {
+            Some(kind) => slot.error_kinds[kind as usize] += 1,
+            None => slot.completed += 1,
+        }
+    }
+
+    /// A message of a stream came: so long after the first byte was sent, or after the message before it.
+    pub fn message(&mut self, warmup: bool, request: u32, first: bool, ns: u64) {
+        let streams = self.slot(warmup, request).streams.get_or_insert_default();
+        if first {
+            streams.time_to_first_message.record(ns);
+        } else {
+            streams.message_gap.record(ns);
         }
     }
 
@@ -163,7 +206,8 @@ impl Recorder {
             let key = Key { warmup: index >= requests, request: (index % requests) as u32 };
             series.insert(key, slot.drain());
         }
-        Interval { series, connect_time: self.connect_time.drain(), ..Interval::default() }
+        let (connect_time, handshake_time) = (self.connect_time.drain(), self.handshake_time.drain());
+        Interval { series, connect_time, handshake_time, ..Interval::default() }
     }
 }
 
@@ -174,6 +218,10 @@ impl Slot {
         let statuses = statuses.map(|(status, count)| (status as u16, take(count))).collect();
         let kinds = ErrorKind::ALL.into_iter().zip(self.error_kinds.iter_mut()).filter(|(_, count)| **count > 0);
         let error_kinds: BTreeMap<ErrorKind, u64> = kinds.map(|(kind, count)| (kind, take(count))).collect();
+        let (time_to_first_message, message_gap) = match &mut self.streams {
+            Some(streams) => (streams.time_to_first_message.drain(), streams.message_gap.drain()),
+            None => Default::default(),
+        };
         Series {
             due: take(&mut self.due),
             started: take(&mut self.started),
@@ -191,6 +239,12 @@ impl Slot {
             connection_wait: self.connection_wait.drain(),
             service_time: self.service_time.drain(),
             time_to_first_byte: self.time_to_first_byte.drain(),
+            grpc_codes: take(&mut self.grpc_codes),
+            failed_checks: take(&mut self.failed_checks),
+            messages_sent: take(&mut self.messages_sent),
+            messages_received: take(&mut self.messages_received),
+            time_to_first_message,
+            message_gap,
         }
     }
 }
@@ -210,6 +264,9 @@ mod tests {
             end: 1_700,
             bytes_sent: 10,
             bytes_received: 20,
+            messages_sent: 0,
+            messages_received: 0,
+            failed_check: None,
             outcome,
         }
     }
@@ -217,7 +274,7 @@ mod tests {
     #[test]
     fn the_three_parts_add_up_to_the_latency() {
         let mut recorder = Recorder::new(1);
-        recorder.record(&sample(Outcome::Response { status: 200, is_error: false }));
+        recorder.record(&sample(Outcome::Response { status: 200, error: None }));
         // Without a connection all is waiting.
         recorder.record(&Sample {
             sent: None,
@@ -239,16 +296,31 @@ mod tests {
         let mut recorder = Recorder::new(1);
         for lag in [LATE_NS, LATE_NS + 1] {
             let at = 1_000 + lag;
-            let outcome = Outcome::Response { status: 200, is_error: false };
+            let outcome = Outcome::Response { status: 200, error: None };
             recorder.record(&Sample { dispatched: at, sent: Some(at), end: at, ..sample(outcome) });
         }
         assert_eq!(recorder.drain().series[&Key { warmup: false, request: 0 }].late, 1);
     }
 
     #[test]
+    fn calls_count_by_code_and_messages_by_their_gaps() {
+        let mut recorder = Recorder::new(1);
+        recorder.message(false, 0, true, 500);
+        recorder.message(false, 0, false, 20);
+        let outcome = Outcome::Call { code: 5, error: Some(ErrorKind::GrpcStatus) };
+        recorder.record(&Sample { messages_received: 2, failed_check: Some(3), ..sample(outcome) });
+        let drained = recorder.drain();
+        let series = &drained.series[&Key { warmup: false, request: 0 }];
+        assert_eq!(series.grpc_codes, BTreeMap::from([(5, 1)]));
+        assert_eq!(series.failed_checks, BTreeMap::from([(3, 1)]));
+        assert_eq!((series.messages_received, series.errors, series.statuses.len()), (2, 1, 0));
+        assert_eq!((series.time_to_first_message.count(), series.message_gap.summary().max), (1, 20));
+    }
+
+    #[test]
     fn an_error_status_is_counted_as_both() {
         let mut recorder = Recorder::new(2);
-        let outcome = Outcome::Response { status: 503, is_error: true };
+        let outcome = Outcome::Response { status: 503, error: Some(ErrorKind::Status) };
         recorder.record(&Sample { request: 1, warmup: true, ..sample(outcome) });
         let drained = recorder.drain();
         let series = &drained.series[&Key { warmup: true, request: 1 }];

@@ -194,6 +194,9 @@ pub struct Arrival {
     /// Which request of the test.
     pub request: u32,
     pub warmup: bool,
+    /// Among the arrivals of all lanes in its phase. With Poisson arrivals lanes draw different numbers of them: no two
+    /// are the same, and some are left out.
+    pub number: u64,
 }
 
 /// A lane's place in the grid: lane `lane` of `lanes`.
@@ -234,7 +237,7 @@ struct Phase {
 #[derive(Clone, Debug)]
 enum Source {
     Uniform { stripe: Stripe, next: u64, count: u64 },
-    Poisson { rng: Box<Xoshiro256PlusPlus>, lanes: f64, lane: u32, x: f64, drawn: u64, end: PoissonEnd },
+    Poisson { rng: Box<Xoshiro256PlusPlus>, stripe: Stripe, x: f64, drawn: u64, end: PoissonEnd },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -276,8 +279,7 @@ impl Shard {
                         Some(total) => PoissonEnd::Count(stripe.share(total)),
                         None => PoissonEnd::At(profile.cumulative(profile.duration_ns())),
                     };
-                    let lanes = f64::from(stripe.lanes);
-                    Source::Poisson { rng: own, lanes, lane: stripe.lane, x: 0.0, drawn: 0, end }
+                    Source::Poisson { rng: own, stripe, x: 0.0, drawn: 0, end }
                 }
             };
             Some(Phase { warmup, start_ns, cursor: Cursor::new(profile), source })
@@ -335,8 +337,8 @@ pub fn counts(load: &Load, seed: u64, first: u32, lanes: u32, total: u32) -> Vec
 }
 
 impl Source {
-    /// The next arrival: (place in Λ, stream of the mix, number in that stream).
-    fn next(&mut self) -> Option<(f64, u32, u64)> {
+    /// The next arrival: (place in Λ, stream of the mix, number in that stream, number in the grid).
+    fn next(&mut self) -> Option<(f64, u32, u64, u64)> {
         match self {
             Source::Uniform { stripe, next, count } => {
                 if *next >= *count {
@@ -344,20 +346,21 @@ impl Source {
                 }
                 let number = stripe.number(*next);
                 *next += 1;
-                Some((number as f64, 0, number))
+                Some((number as f64, 0, number, number))
             }
-            Source::Poisson { rng, lanes, lane, x, drawn, end } => {
+            Source::Poisson { rng, stripe, x, drawn, end } => {
                 if matches!(end, PoissonEnd::Count(count) if *drawn >= *count) {
                     return None;
                 }
                 let gap: f64 = Exp1.sample(rng.as_mut());
-                *x += gap * *lanes;
+                *x += gap * f64::from(stripe.lanes);
                 if matches!(end, PoissonEnd::At(last) if *x >= *last) {
                     *end = PoissonEnd::Count(*drawn);
                     return None;
                 }
                 *drawn += 1;
-                Some((*x, *lane + 1, *drawn - 1))
+                let own = *drawn - 1;
+                Some((*x, stripe.lane + 1, own, stripe.number(own)))
             }
         }
     }
@@ -368,11 +371,11 @@ impl Iterator for Shard {
 
     fn next(&mut self) -> Option<Arrival> {
         while let Some(phase) = self.phases.last_mut() {
-            if let Some((x, stream, number)) = phase.source.next() {
+            if let Some((x, stream, own, number)) = phase.source.next() {
                 let due_ns = phase.start_ns + phase.cursor.inverse_ns(x);
                 // Warm-up and main phase are shuffled apart.
-                let request = self.mix.pick(stream * 2 + u32::from(phase.warmup), number);
-                return Some(Arrival { due_ns, request, warmup: phase.warmup });
+                let request = self.mix.pick(stream * 2 + u32::from(phase.warmup), own);
+                return Some(Arrival { due_ns, request, warmup: phase.warmup, number });
             }
             self.phases.pop();
         }

@@ -45,7 +45,7 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         None => TEST.to_owned(),
     };
     let test = spec::load(Some(("examples/hello.yaml", &text)), flags).map_err(Failure::usage)?;
-    let report = carry_out(prepare_embedded(test, WORKERS, arguments.quiet))?;
+    let report = carry_out(prepare_embedded(test, WORKERS, arguments.quiet))?.report;
     let code = deliver(&report, Format::Text, &[(Format::Html, arguments.html.clone())])?;
     output::complain(&format!(
         "\nThe report with plots: {}\n\nNext:\n  \

@@ -1,6 +1,7 @@
 //! `loadgrid demo-service`: a target whose latency and capacity are known.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use loadgrid_worker::limits;
@@ -10,9 +11,15 @@ use crate::demo::{Behaviour, Latency, Service, Stall, share};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Where to listen.
+    /// Where to listen for HTTP/1.1, HTTP/2 with prior knowledge and gRPC, all in plaintext.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Where to listen for the same over TLS [default: nowhere].
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "tls_dir")]
+    tls: Option<SocketAddr>,
+    /// Folder with server.pem and server.key; without them they are made there, for localhost, with their ca.pem.
+    #[arg(long, value_name = "DIR", requires = "tls")]
+    tls_dir: Option<PathBuf>,
     /// fixed:5ms, exponential:10ms, lognormal:10ms,0.5 (median, sigma) or bimodal:5ms,100ms,5% (fast, slow, share of slow).
     #[arg(long, value_name = "MODEL", default_value = "lognormal:5ms,0.4")]
     latency: Latency,
@@ -22,7 +29,7 @@ pub(super) struct Arguments {
     /// No answer leaves for so long, at so long after the first request.
     #[arg(long, value_name = "1s@4s")]
     stall: Option<Stall>,
-    /// Share of answers with status 500.
+    /// Share of answers with status 500, and of unary gRPC calls with INTERNAL.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     errors: f64,
     /// Size of an answer's body, bytes.
@@ -54,7 +61,12 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
                 arguments.listen
             ))
         })?;
-        output::print(&format!("demo service on http://{} (counts at /stats); ctrl-C ends it\n", service.address()))?;
+        let mut places = format!("http://{}", service.address());
+        if let (Some(tls), Some(dir)) = (arguments.tls, &arguments.tls_dir) {
+            let tls = service.start_tls(tls, dir).await.map_err(Failure::not_carried_out)?;
+            places.push_str(&format!(" and https://{tls}"));
+        }
+        output::print(&format!("demo service on {places} (counts at /stats); ctrl-C ends it\n"))?;
         limits::asked_to_end().await;
         Ok(exit::PASS)
     })

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Failure;
-use crate::spec::{Draft, DraftRequest, Place, Sourced};
+use crate::spec::{BodySource, Draft, DraftBody, DraftConnections, DraftRequest, DraftTls, Place, Sourced};
 
 /// What to send, and when. Whatever is given here goes before the file.
 #[derive(Args, Default)]
@@ -36,6 +36,26 @@ pub(super) struct TestFlags {
     /// Connections over the grid, or auto: as many as are needed, in a closed loop 50.
     #[arg(long, value_name = "N|auto", allow_hyphen_values = true)]
     connections: Option<String>,
+    /// HTTP version: 1.1, 2 (over cleartext with prior knowledge) or auto [default: 1.1, with https auto].
+    #[arg(long, value_name = "1.1|2|auto")]
+    http: Option<String>,
+    /// Streams at once on each HTTP/2 connection [default: 100, in a closed loop 1].
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    streams: Option<String>,
+    /// Connect there whatever the URL says; Host and TLS name stay the URL's.
+    #[arg(long, value_name = "HOST:PORT")]
+    connect_to: Option<String>,
+    /// PEM file of the authorities to trust, instead of the platform's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<String>,
+    /// PEM files of the client's certificate and key.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<String>,
+    /// Accept whatever certificate is shown; the report says so.
+    #[arg(long)]
+    insecure_skip_verify: bool,
     /// For one request, from its first byte to the end of the answer [default: 10s].
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     timeout: Option<String>,
@@ -63,6 +83,22 @@ pub(super) struct TestFlags {
 }
 
 impl TestFlags {
+    /// A flag's path is seen from the current folder, whatever folder the test's file is in.
+    fn tls(&self) -> Option<Sourced<DraftTls>> {
+        let here = |path: &String| std::path::absolute(path).map_or(path.clone(), |path| path.display().to_string());
+        let file = |name: &str, path: &Option<String>| path.as_ref().map(|path| Sourced::flag(name, here(path)));
+        let value = DraftTls {
+            ca: file("--ca", &self.ca),
+            cert: file("--cert", &self.cert),
+            key: file("--key", &self.key),
+            server_name: None,
+            insecure_skip_verify: self.insecure_skip_verify,
+        };
+        let name = [("--ca", value.ca.is_some()), ("--cert", value.cert.is_some())];
+        let name = name.into_iter().find(|(_, given)| *given).map_or("--insecure-skip-verify", |(name, _)| name);
+        (value != DraftTls::default()).then(|| Sourced { value, place: Place::Flag(name.to_owned()) })
+    }
+
     /// The flags as a draft.
     pub(super) fn draft(&self) -> Result<Draft, Failure> {
         let flag = |name: &str, value: &Option<String>| value.as_ref().map(|value| Sourced::flag(name, value.as_str()));
@@ -77,7 +113,15 @@ impl TestFlags {
             url: flag("--url", &self.url),
             method: flag("--method", &self.method),
             headers,
-            body: flag("--data", &self.data),
+            body: self.data.as_ref().map(|data| DraftBody {
+                place: Place::Flag("--data".to_owned()),
+                source: BodySource::Text(data.clone()),
+                template: false,
+                content_type: None,
+            }),
+            version: flag("--http", &self.http),
+            connect_to: flag("--connect-to", &self.connect_to),
+            tls: self.tls(),
             ..DraftRequest::default()
         };
         let any = request != DraftRequest::default();
@@ -90,7 +134,11 @@ impl TestFlags {
             duration: flag("--duration", &self.duration),
             count: flag("--requests", &self.requests),
             closed_loop: self.closed_loop.then(|| Place::Flag("--closed-loop".to_owned())),
-            connections: flag("--connections", &self.connections),
+            connections: DraftConnections {
+                count: flag("--connections", &self.connections),
+                streams: flag("--streams", &self.streams),
+                ..DraftConnections::default()
+            },
             timeout: flag("--timeout", &self.timeout),
             max_wait: flag("--max-wait", &self.max_wait),
             seed: flag("--seed", &self.seed),

@@ -7,6 +7,8 @@ mod demo;
 mod demo_service;
 mod flags;
 mod init;
+mod iter8;
+mod notify;
 mod output;
 mod progress;
 mod report;
@@ -63,6 +65,8 @@ enum Command {
     Status(control::StatusArguments),
     /// Stop a listening coordinator's run (operator's certificate).
     Stop(control::StopArguments),
+    /// Iter8's commands: launch, run, assert, report.
+    Iter8(Box<iter8::Arguments>),
     /// Print shell completions.
     Completions(completions::Arguments),
 }
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Certs(arguments) => certs::main(&arguments),
         Command::Status(arguments) => control::status(&arguments),
         Command::Stop(arguments) => control::stop(&arguments),
+        Command::Iter8(arguments) => iter8::main(&arguments),
         Command::Completions(arguments) => completions::main::<Cli>(&arguments),
     };
     ExitCode::from(outcome.unwrap_or_else(|failure| {

@@ -10,11 +10,14 @@ use loadgrid_worker::{limits, tls};
 use tokio::sync::watch;
 
 use super::flags::TestFlags;
-use super::{Failure, Outcome, exit, output, progress, runtime};
+use super::{Failure, Outcome, exit, notify, output, progress, runtime};
 use crate::grid::{self, Options, Policy, RunState, Security, Snapshot, StopReason};
+use crate::outside::provider::{self, Provider};
+use crate::outside::ready;
 use crate::plan::{Capacity, Plan};
 use crate::report::build::{self, Circumstance};
-use crate::report::{self, Format, Report};
+use crate::report::{self, Format, Report, model};
+use crate::results::Totals;
 use crate::spec::{self, LoadTest, units};
 
 #[derive(Args)]
@@ -84,6 +87,13 @@ pub(super) struct ReportFlags {
     quiet: bool,
 }
 
+impl ReportFlags {
+    /// No report of its own.
+    pub(super) fn quiet(quiet: bool) -> Self {
+        ReportFlags { output: Format::Text, report: Vec::new(), confidence: true, abort_on_fail: false, quiet }
+    }
+}
+
 fn parse_policy(text: &str) -> Result<Policy, String> {
     match text {
         "fail" => Ok(Policy::Fail),
@@ -125,8 +135,11 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
     if arguments.dry_run {
         return super::validate::show_plan(&prepared);
     }
-    let report = carry_out(prepared)?;
-    deliver(&report, arguments.report.output, &arguments.report.report)
+    let notices = prepared.plan.test.notices.clone();
+    let report = carry_out(prepared)?.report;
+    let delivered = deliver(&report, arguments.report.output, &arguments.report.report);
+    notify::tell(&notices, &report)?;
+    delivered
 }
 
 /// Reads and checks a test.
@@ -140,7 +153,7 @@ pub(super) fn read_test(file: Option<&std::path::Path>, flags: spec::Draft) -> R
     spec::load(text.as_deref().map(|text| (name.as_str(), text)), flags).map_err(Failure::usage)
 }
 
-fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -> Result<Prepared, Failure> {
+pub(super) fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -> Result<Prepared, Failure> {
     let workers = flags.workers.unwrap_or(1);
     if workers == 0 || workers > 10_000 {
         return Err(Failure::usage("--workers: at least 1 and at most 10000"));
@@ -215,17 +228,76 @@ pub(super) fn prepare_embedded(test: LoadTest, workers: usize, quiet: bool) -> P
     }
 }
 
+/// A run that is over.
+pub(super) struct Carried {
+    pub report: Report,
+    /// Everything of the main phase's arrivals, for figures that the report has no place for.
+    pub totals: Totals,
+}
+
 /// Runs to the end, or to ctrl-C, and builds the report.
-pub(super) fn carry_out(prepared: Prepared) -> Result<Report, Failure> {
-    // The only wall clock of a run: when it began, for people.
-    let started_at = jiff::Timestamp::now();
-    let confidence = prepared.confidence;
+pub(super) fn carry_out(mut prepared: Prepared) -> Result<Carried, Failure> {
     let runtime = runtime()?;
+    let ready = runtime.block_on(before(&mut prepared.plan.test, prepared.quiet))?;
+    // The only wall clock of a run: when it began, for people and for the providers of metrics.
+    let started_at = jiff::Timestamp::now();
+    let (confidence, providers) = (prepared.confidence, prepared.plan.test.providers.clone());
     let state = runtime.block_on(drive(prepared))?;
+    let outside = runtime.block_on(ask(&providers, started_at, jiff::Timestamp::now()));
     // Workers in this process have nothing left to do: they are not waited for.
     runtime.shutdown_background();
-    let circumstance = Circumstance { started_at: started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), confidence };
-    build::build(&state, &circumstance).map_err(Failure::not_carried_out)
+    let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let circumstance = Circumstance { started_at, confidence, ready, outside };
+    let report = build::build(&state, &circumstance).map_err(Failure::not_carried_out)?;
+    Ok(Carried { report, totals: state.results.totals(&state.results.arrivals(), false) })
+}
+
+/// Everything that has to be there before the load: what the test fetches, and what it waits for.
+async fn before(test: &mut LoadTest, quiet: bool) -> Result<Vec<model::Ready>, Failure> {
+    let whole = async {
+        let conditions = std::mem::take(&mut test.ready);
+        let say = |text: &str| {
+            if !quiet {
+                output::complain(text);
+            }
+        };
+        let waited = ready::wait(&conditions, say).await.map_err(Failure::not_carried_out)?;
+        spec::complete::complete(test).await.map_err(Failure::not_carried_out)?;
+        let ready = waited.into_iter().map(|waited| model::Ready {
+            condition: waited.condition,
+            waited: waited.waited_ns as f64 / 1e9,
+            attempts: waited.attempts,
+        });
+        Ok(ready.collect())
+    };
+    tokio::select! {
+        done = whole => done,
+        () = limits::asked_to_end() => {
+            Err(Failure { code: exit::INTERRUPTED, message: "interrupted before the load started".to_owned() })
+        }
+    }
+}
+
+/// Asks the providers of metrics, once, after the load.
+async fn ask(providers: &[Provider], start: jiff::Timestamp, end: jiff::Timestamp) -> Vec<model::Outside> {
+    let mut all = Vec::new();
+    for provider in providers {
+        let times =
+            provider::Times { start_unix: start.as_second().unsigned_abs(), end_unix: end.as_second().unsigned_abs() };
+        for (metric, (name, answer)) in provider.metrics.iter().zip(provider::query(provider, times).await) {
+            let (value, error) = match answer {
+                Ok(value) => (Some(value), None),
+                Err(error) => (None, Some(error)),
+            };
+            all.push(model::Outside {
+                metric: format!("{}/{name}", provider.name),
+                value,
+                unit: metric.unit.clone(),
+                error,
+            });
+        }
+    }
+    all
 }
 
 async fn drive(prepared: Prepared) -> Result<RunState, Failure> {

@@ -30,6 +30,11 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         test.slos.len(),
         if test.slos.len() == 1 { "" } else { "s" },
     ))?;
+    if !test.pending.is_empty() {
+        output::complain(
+            "not tried: what the test takes from URLs or by server reflection; `run` does, before the load",
+        );
+    }
     Ok(exit::PASS)
 }
 
@@ -55,7 +60,8 @@ pub(super) fn show_plan(prepared: &Prepared) -> Outcome {
     let _ = writeln!(out, "Requests");
     for (request, url) in test.requests.iter().zip(&test.urls) {
         let body = if request.body.is_empty() { String::new() } else { format!(", {} bytes", request.body.len()) };
-        let _ = writeln!(out, "  {} (weight {}): {} {url}{body}", request.name, request.weight, request.method);
+        let weight = if request.weight == 0 { "follows".to_owned() } else { format!("weight {}", request.weight) };
+        let _ = writeln!(out, "  {} ({weight}): {} {url}{body}", request.name, request.method);
     }
     if plan.is_open_loop() && test.load.stages.len() > 1 {
         let _ = writeln!(out, "Stages");

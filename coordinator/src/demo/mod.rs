@@ -2,140 +2,143 @@
 
 mod behaviour;
 mod clockwork;
+mod grpc;
+mod http;
+mod login;
+mod state;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod tls;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use loadgrid_worker::clock;
+use hyper::{Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tonic::service::Routes;
 
-use self::behaviour::Dice;
 pub(crate) use self::behaviour::share;
 pub use self::behaviour::{Behaviour, Latency, Stall};
-use self::clockwork::Clockwork;
+use self::state::State;
 
-/// Where the service tells what it counted. Asking does not count.
-const STATS_PATH: &str = "/stats";
+/// Requests at once on an HTTP/2 connection.
+const STREAMS_MAX: u32 = 250;
 
-/// A running service. It lives as long as its runtime.
+/// A TLS handshake may take so long.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A running service: HTTP/1.1, HTTP/2 and gRPC on each of its ports. It lives as long as its runtime.
 pub struct Service {
     address: SocketAddr,
+    site: Arc<Site>,
 }
 
-struct State {
-    behaviour: Behaviour,
-    clockwork: Clockwork,
-    dice: Mutex<Dice>,
-    places: Option<Semaphore>,
-    /// When the first request came, ns; 0 before it. The stall counts from there.
-    first_ns: AtomicU64,
-    requests: AtomicU64,
-    errors: AtomicU64,
-    body: Bytes,
+struct Site {
+    state: Arc<State>,
+    grpc: Routes,
 }
 
 impl Service {
-    /// Listens and serves from then on, in the runtime of the caller.
+    /// Listens and serves from then on, in the runtime of the caller, in plaintext.
     ///
     /// # Errors
     /// The address is taken, or the machine has no timer.
     pub async fn start(address: SocketAddr, behaviour: Behaviour) -> io::Result<Service> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(State {
-            clockwork: Clockwork::start()?,
-            dice: Mutex::new(Dice::new(behaviour.seed)),
-            places: behaviour.workers.map(Semaphore::new),
-            first_ns: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
-            errors: AtomicU64::new(0),
-            body: Bytes::from(vec![b'x'; behaviour.body_bytes]),
-            behaviour,
-        });
-        tokio::spawn(accept(listener, state));
-        Ok(Service { address })
+        let state = Arc::new(State::new(behaviour)?);
+        let site = Arc::new(Site { grpc: grpc::routes(state.clone()).await?, state });
+        tokio::spawn(accept(listener, site.clone(), None));
+        Ok(Service { address, site })
     }
 
-    /// Where it listens.
+    /// Serves the same over TLS on a second port, with `server.pem` and `server.key` of a folder, or with a
+    /// certificate for localhost that is made there together with its `ca.pem`. Returns where it listens.
+    ///
+    /// # Errors
+    /// A sentence for people: the address is taken, or the files can't be used.
+    pub async fn start_tls(&self, address: SocketAddr, dir: &Path) -> Result<SocketAddr, String> {
+        let taken = |error| format!("{address} can't be listened on ({error}): choose another with --tls");
+        let listener = TcpListener::bind(address).await.map_err(taken)?;
+        let listening = listener.local_addr().map_err(taken)?;
+        tokio::spawn(accept(listener, self.site.clone(), Some(tls::acceptor(dir)?)));
+        Ok(listening)
+    }
+
+    /// Where it listens for plaintext.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>) {
+async fn accept(listener: TcpListener, site: Arc<Site>, tls: Option<TlsAcceptor>) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of descriptors, most likely: connections that end make room.
                 tracing::warn!("the demo service can't accept: {error}");
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             }
         };
         let _ = stream.set_nodelay(true);
-        let state = state.clone();
+        let (site, tls) = (site.clone(), tls.clone());
+        site.state.stats.accepted();
         tokio::spawn(async move {
-            let answer = service_fn(|request| answer(request, &state));
-            // A client that goes away in mid-request is no event.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            let Some(tls) = tls else { return serve(stream, site).await };
+            match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => serve(stream, site).await,
+                Ok(Err(error)) => tracing::debug!("a TLS handshake with the demo service failed: {error}"),
+                Err(_) => tracing::debug!("a TLS handshake with the demo service took too long"),
+            }
         });
     }
 }
 
-async fn answer(request: Request<Incoming>, state: &State) -> Result<Response<Full<Bytes>>, Infallible> {
-    if request.uri().path() == STATS_PATH {
-        let counted = format!(
-            "{{\"requests\":{},\"errors\":{}}}\n",
-            state.requests.load(Ordering::Relaxed),
-            state.errors.load(Ordering::Relaxed)
-        );
-        return Ok(Response::new(Full::new(Bytes::from(counted))));
-    }
-    let now = clock::now_ns();
-    let _ = state.first_ns.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-    state.requests.fetch_add(1, Ordering::Relaxed);
-    // Whatever was sent is read, so that the connection can carry the next request.
-    let _ = request.into_body().collect().await;
-    let (latency_ns, fails) = {
-        let mut dice = state.dice.lock().await;
-        (dice.latency_ns(&state.behaviour.latency), dice.fails(state.behaviour.error_share))
-    };
-    work(state, latency_ns, now).await;
-    let mut response = Response::new(Full::new(state.body.clone()));
-    if fails {
-        state.errors.fetch_add(1, Ordering::Relaxed);
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    }
-    Ok(response)
+/// Serves a connection in whichever protocol its first bytes are.
+async fn serve<S>(stream: S, site: Arc<Site>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let known = AtomicBool::new(false);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        if request.uri().path() != stats::PATH && !known.swap(true, Ordering::Relaxed) {
+            site.state.stats.speaks(request.version());
+        }
+        let site = site.clone();
+        async move { Ok::<_, Infallible>(site.answer(request).await) }
+    });
+    let mut protocols = auto::Builder::new(TokioExecutor::new());
+    protocols.http2().max_concurrent_streams(STREAMS_MAX);
+    // A client that goes away in mid-request is no event.
+    let _ = protocols.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-/// Takes a place if they are limited, and the time that it takes.
-async fn work(state: &State, latency_ns: u64, came_ns: u64) {
-    let place = match &state.places {
-        // Never closed.
-        Some(places) => places.acquire().await.ok(),
-        None => None,
-    };
-    let began = if place.is_some() { clock::now_ns() } else { came_ns };
-    if latency_ns > 0 {
-        state.clockwork.sleep_until(began + latency_ns).await;
-    }
-    if let Some(stall) = state.behaviour.stall {
-        let first = state.first_ns.load(Ordering::Relaxed);
-        let (from, to) = (first + stall.at_ns, first + stall.at_ns + stall.length_ns);
-        if (from..to).contains(&clock::now_ns()) {
-            state.clockwork.sleep_until(to).await;
+impl Site {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Either<Full<Bytes>, tonic::body::Body>> {
+        if !grpc::is_call(request.headers()) {
+            return http::answer(request, &self.state).await.map(Either::Left);
         }
+        self.state.stats.call(request.uri().path());
+        if request.version() != Version::HTTP_2 {
+            let refused = http::text(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "gRPC needs HTTP/2");
+            return refused.map(Either::Left);
+        }
+        grpc::call(request, &self.grpc).await.map(Either::Right)
     }
 }

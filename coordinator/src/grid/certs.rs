@@ -19,7 +19,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// Validity of what `loadgrid certs` makes, days.
 const CA_DAYS: i64 = 3650;
-const LEAF_DAYS: i64 = 365;
+pub(crate) const LEAF_DAYS: i64 = 365;
 
 /// What the holder of a certificate may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +72,16 @@ fn role_of(der: &[u8]) -> Option<String> {
 /// # Errors
 /// A sentence for people: a file is there already or can't be written, or a name is none.
 pub fn write(dir: &Path, names: &[String]) -> Result<(), String> {
-    fs::create_dir_all(dir).map_err(|error| format!("{} can't be made: {error}", dir.display()))?;
     let made = make(names).map_err(|error| format!("the certificates can't be made: {error}"))?;
+    lay_down(dir, made)
+}
+
+/// Writes files (name, PEM) into a folder that need not be there yet.
+///
+/// # Errors
+/// A sentence for people: a file is there already or can't be written.
+pub(crate) fn lay_down(dir: &Path, made: Vec<(String, String)>) -> Result<(), String> {
+    fs::create_dir_all(dir).map_err(|error| format!("{} can't be made: {error}", dir.display()))?;
     // All or nothing: a folder with two halves of different CAs would be hard to see through.
     if let Some((name, _)) = made.iter().find(|(name, _)| dir.join(name).exists()) {
         return Err(format!("{} is there already: name another folder, or remove it first", dir.join(name).display()));
@@ -90,21 +98,26 @@ pub fn write(dir: &Path, names: &[String]) -> Result<(), String> {
 }
 
 fn make(names: &[String]) -> Result<Vec<(String, String)>, rcgen::Error> {
-    let mut params = CertificateParams::new(Vec::<String>::new())?;
-    params.distinguished_name = named("loadgrid CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    valid_for(&mut params, CA_DAYS);
-    let key = KeyPair::generate()?;
-    let certificate = params.self_signed(&key)?;
-    let mut made = vec![("ca.pem".to_owned(), certificate.pem()), ("ca.key".to_owned(), key.serialize_pem())];
-    let issuer = Issuer::new(params, key);
+    let (certificate, issuer) = authority("loadgrid CA")?;
+    let mut made = vec![("ca.pem".to_owned(), certificate), ("ca.key".to_owned(), issuer.key().serialize_pem())];
     for role in Role::ALL {
         let (certificate, key) = leaf(role, names, &issuer)?;
         made.push((format!("{}.pem", role.name()), certificate));
         made.push((format!("{}.key", role.name()), key));
     }
     Ok(made)
+}
+
+/// A CA: its certificate, PEM, and what signs in its name.
+pub(crate) fn authority(name: &str) -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {
+    let mut params = CertificateParams::new(Vec::<String>::new())?;
+    params.distinguished_name = named(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    valid_for(&mut params, CA_DAYS);
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    Ok((certificate.pem(), Issuer::new(params, key)))
 }
 
 fn leaf(role: Role, names: &[String], issuer: &Issuer<'_, KeyPair>) -> Result<(String, String), rcgen::Error> {
@@ -124,13 +137,13 @@ fn leaf(role: Role, names: &[String], issuer: &Issuer<'_, KeyPair>) -> Result<(S
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
-fn named(name: &str) -> DistinguishedName {
+pub(crate) fn named(name: &str) -> DistinguishedName {
     let mut distinguished_name = DistinguishedName::new();
     distinguished_name.push(DnType::CommonName, name);
     distinguished_name
 }
 
-fn valid_for(params: &mut CertificateParams, days: i64) {
+pub(crate) fn valid_for(params: &mut CertificateParams, days: i64) {
     let now = time::OffsetDateTime::now_utc();
     // Clocks of other machines may be a little behind.
     params.not_before = now - time::Duration::hours(1);

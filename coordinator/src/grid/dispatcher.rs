@@ -17,7 +17,9 @@ use super::run::{Applied, Command, MemberState, Phase, Policy, Rejected, RunErro
 use super::server::{Event, Outgoing};
 use super::{LastSecond, Options, PhaseName, SILENCE_MAX, Snapshot};
 use crate::plan::{Capacity, Plan};
+use crate::results::Which;
 use crate::slo::Part;
+use crate::slo::evaluate::which;
 use crate::slo::feasible::lost_cause;
 
 /// How often silence, patience and progress are looked at.
@@ -414,14 +416,15 @@ impl Dispatcher {
         }
         let test = &self.state.plan.test;
         let weights: u64 = test.requests.iter().map(|request| u64::from(request.weight)).sum();
+        let groups = test.groups();
         let cause = test.slos.iter().find_map(|slo| {
-            let request = slo.metric.request().and_then(|name| test.requests.iter().position(|r| r.name == name));
-            // A request's share of the plan, rounded up: it may allow a little more, never less.
-            let planned = request.map_or(self.planned, |place| {
-                (self.planned * u64::from(test.requests[place].weight)).div_ceil(weights) + weights
-            });
-            let request = request.map(|place| place as u32);
-            let why = lost_cause(slo, &self.state.results, request, planned, test.max_wait_ns)?;
+            let which = which(&slo.metric, &groups);
+            // A request's share of the plan, rounded up: it may allow a little more, never less. A step that follows
+            // another one is sent as often as that one, at the most.
+            let weight_of = |number: usize| test.drawn_weight(number);
+            let numbers = (0..test.requests.len()).filter(|number| which.has(*number as u32));
+            let planned = numbers.map(|n| (self.planned * weight_of(n)).div_ceil(weights.max(1)) + weights).sum();
+            let why = lost_cause(slo, &self.state.results, &which, planned, test.max_wait_ns)?;
             Some(format!("{} ({why})", slo.text))
         });
         if let Some(cause) = cause {
@@ -471,7 +474,7 @@ impl Dispatcher {
         let Some((step_ns, second)) = self.state.results.timeline.recent(back) else {
             return LastSecond::default();
         };
-        let latency = second.part(Part::Latency, None, None);
+        let latency = second.part(Part::Latency, &Which::All, None);
         LastSecond {
             achieved: (second.started as f64 * 1e9 / step_ns as f64) as u64,
             errors: second.errors,

@@ -280,7 +280,8 @@ impl RunState {
                 WorkerResults { name, lanes: share.lanes, planned, planned_warmup, ..WorkerResults::default() };
             workers.insert(id.clone(), results);
         }
-        self.results = Results::new(workers, self.plan.interval_ns());
+        let follow_ups = self.plan.test.follow_ups();
+        self.results = Results::new(workers, self.plan.interval_ns()).with_follow_ups(follow_ups);
         self.phase = Phase::Preparing;
         Ok(())
     }

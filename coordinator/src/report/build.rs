@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use loadgrid_proto::Recorded;
 use loadgrid_proto::histogram::Histogram;
+use loadgrid_worker::client::grpc::code_name;
+use loadgrid_worker::client::secure::Version;
 use loadgrid_worker::schedule::{Arrivals, Stage};
 
 use super::hdr;
 use super::model::{
-    Connections, Distribution, Gate, Histograms, Interval, Load, Report, Request, RequestHistograms, RunVerdict,
-    SCHEMA, Second, SecondHistogram, Shown, Slo, Validity, Worker,
+    Check, Connections, Distribution, Gate, Histograms, Interval, Load, Outside, Ready, Report, Request,
+    RequestHistograms, RunVerdict, SCHEMA, Second, SecondHistogram, Shown, Slo, Validity, Worker,
 };
 use crate::grid::{RunState, StopReason};
 use crate::results::audit::{self, Circumstances, Finding, State};
 use crate::results::coverage::{COVERAGE_MIN, Coverage};
-use crate::results::{Totals, WorkerResults};
+use crate::results::{Totals, Which, WorkerResults};
 use crate::slo::confidence::quantile_interval;
 use crate::slo::evaluate::{self, Judgement, Verdict};
 use crate::slo::{Comparison, Part, Statistic};
@@ -40,6 +42,10 @@ pub struct Circumstance {
     pub started_at: String,
     /// `false` judges point estimates.
     pub confidence: bool,
+    /// What was waited for.
+    pub ready: Vec<Ready>,
+    /// What providers said of their metrics.
+    pub outside: Vec<Outside>,
 }
 
 /// The report of a run.
@@ -49,11 +55,17 @@ pub struct Circumstance {
 pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, String> {
     let test = &state.plan.test;
     let results = &state.results;
-    let total = results.totals(None, false);
+    let total = results.totals(&Which::All, false);
     let coverage = Coverage::of(results);
     let load = load(state, &coverage);
+    let outside = circumstance.outside.iter().map(|metric| {
+        let value = metric.value.ok_or_else(|| metric.error.clone().unwrap_or_else(|| "no value".to_owned()));
+        (metric.metric.clone(), value)
+    });
+    let outside = outside.collect();
     let context = evaluate::Context {
-        requests: test.requests.iter().map(|request| request.name.as_str()).collect(),
+        requests: test.groups(),
+        outside: &outside,
         seconds: load.duration,
         confidence: circumstance.confidence,
         max_wait_ns: test.max_wait_ns,
@@ -78,7 +90,7 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
     };
     let (verdict, reasons) = verdict(state, &judgements, &findings, &coverage);
     let (requests, histograms) = by_request(state)?;
-    let blocks = results.timeline.blocks(Part::Latency, None);
+    let blocks = results.timeline.blocks(Part::Latency, &Which::All);
     Ok(Report {
         schema: SCHEMA.to_owned(),
         loadgrid: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,6 +117,9 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
             opened: results.workers.values().map(|worker| worker.health.connections_opened).sum(),
             unsolicited: results.workers.values().map(|worker| worker.health.unsolicited).sum(),
             connect_time: distribution(&results.connect_time),
+            handshake_time: distribution(&results.handshake_time),
+            retried: results.workers.values().map(|worker| worker.health.retried).sum(),
+            goaways: results.workers.values().map(|worker| worker.health.goaways).sum(),
         },
         histograms: Histograms {
             encoding: hdr::ENCODING.to_owned(),
@@ -113,7 +128,41 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
             latency_spectrum: spectrum(&total.latency),
             service_time_spectrum: spectrum(&total.service_time),
         },
+        ready: circumstance.ready.clone(),
+        outside: circumstance.outside.clone(),
+        notes: notes(state),
     })
+}
+
+/// What the figures do not say by themselves.
+fn notes(state: &RunState) -> Vec<String> {
+    let test = &state.plan.test;
+    let unverified: Vec<&str> = test
+        .requests
+        .iter()
+        .filter(|request| request.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify))
+        .map(|request| request.name.as_str())
+        .collect();
+    let mut notes = Vec::new();
+    if !unverified.is_empty() {
+        notes.push(format!("certificates were not verified (insecureSkipVerify): {}", unverified.join(", ")));
+    }
+    let followed = state.results.followed();
+    if followed > 0 {
+        notes.push(format!(
+            "{followed} steps followed others: sent beside the plan, each from the end of the one before"
+        ));
+    }
+    notes
+}
+
+/// How a request goes over the wire, for people.
+fn protocol(request: &loadgrid_worker::client::request::Request) -> String {
+    let secure = if request.tls.is_some() { " over TLS" } else { "" };
+    match &request.grpc {
+        Some(grpc) => format!("gRPC {}{secure}", grpc.kind.name()),
+        None => format!("HTTP/{}{secure}", request.version.name()),
+    }
 }
 
 type ByName<T> = BTreeMap<String, T>;
@@ -124,9 +173,20 @@ fn by_request(state: &RunState) -> Result<(ByName<Request>, ByName<RequestHistog
     let mut requests = BTreeMap::new();
     let mut histograms = BTreeMap::new();
     for (number, (request, url)) in test.requests.iter().zip(&test.urls).enumerate() {
-        let totals = results.totals(Some(number as u32), false);
-        let blocks = results.timeline.blocks(Part::Latency, Some(number as u32));
+        let which = Which::one(number as u32);
+        let totals = results.totals(&which, false);
+        let blocks = results.timeline.blocks(Part::Latency, &which);
         let mut model = request_model(&totals, &blocks);
+        model.protocol = protocol(request);
+        model.checks = request
+            .checks
+            .iter()
+            .enumerate()
+            .map(|(place, check)| Check {
+                check: check.to_string(),
+                failed: totals.failed_checks.get(&(place as u32)).copied().unwrap_or(0),
+            })
+            .collect();
         (model.method, model.url, model.weight) = (request.method.clone(), url.clone(), request.weight);
         histograms.insert(request.name.clone(), request_histograms(&totals)?);
         requests.insert(request.name.clone(), model);
@@ -228,7 +288,7 @@ fn load(state: &RunState, coverage: &Coverage) -> Load {
     let allowed = planned_ns + OVERRUN_NS.max((planned_ns as f64 * OVERRUN) as u64);
     let whole = planned_ns > 0 && state.stopped.is_none() && ran_ns <= allowed && coverage.lost == 0;
     let duration = if whole { planned_ns } else { ran_ns } as f64 / NS;
-    let warmup = state.results.totals(None, true);
+    let warmup = state.results.totals(&Which::All, true);
     let late = state.results.workers.values().map(|worker| worker.late).sum();
     Load {
         model: if open_loop { "open loop" } else { "closed loop" }.to_owned(),
@@ -261,6 +321,8 @@ fn load(state: &RunState, coverage: &Coverage) -> Load {
         max_wait: test.max_wait_ns as f64 / NS,
         connections: test.connections,
         stopped: state.stopped.as_ref().map(ToString::to_string),
+        follow_ups: state.results.followed(),
+        streams: test.requests.iter().any(|request| request.version != Version::Http1).then_some(test.streams),
     }
 }
 
@@ -280,11 +342,14 @@ pub fn profile_text(test: &crate::spec::LoadTest) -> String {
         }
     };
     if load.arrivals == Arrivals::Closed {
-        let connections = match test.connections {
+        let mut connections = match test.connections {
             Some(1) => "1 connection".to_owned(),
             Some(count) => format!("{count} connections"),
             None => format!("{CONNECTIONS_CLOSED} connections"),
         };
+        if test.streams > 1 && test.requests.iter().any(|request| request.version != Version::Http1) {
+            connections += &format!(" of {} streams", test.streams);
+        }
         return match load.requests {
             Some(count) => format!("{connections}, {count} request{}", plural(count)),
             None => format!("{connections} for {}", show_ns(load.main().duration_ns() as f64)),
@@ -319,6 +384,11 @@ fn request_model(totals: &Totals, blocks: &[Recorded]) -> Request {
         service_time: distribution(&totals.service_time),
         time_to_first_byte: distribution(&totals.time_to_first_byte),
         latency_intervals: intervals.collect(),
+        grpc_codes: totals.grpc_codes.iter().map(|(code, count)| (code_name(*code), *count)).collect(),
+        messages_sent: totals.messages_sent,
+        messages_received: totals.messages_received,
+        time_to_first_message: distribution(&totals.time_to_first_message),
+        message_gap: distribution(&totals.message_gap),
         ..Request::default()
     }
 }
@@ -468,8 +538,8 @@ fn step_model(
     let until = (from + step).min(end);
     let planned = (state.plan.is_open_loop() && from < end)
         .then(|| (planned_by(until) - planned_by(from)) / ((until - from) as f64 / NS));
-    let latency = second.part(Part::Latency, None, None);
-    let service = second.part(Part::ServiceTime, None, None);
+    let latency = second.part(Part::Latency, &Which::All, None);
+    let service = second.part(Part::ServiceTime, &Which::All, None);
     let at = |recorded: &Recorded, quantile: f64| recorded.quantile(quantile).map(|ns| ns as f64 / NS);
     let span = length as f64 / NS;
     Second {
@@ -498,7 +568,7 @@ fn by_second(state: &RunState) -> Result<Vec<SecondHistogram>, String> {
     let step = step_ns as f64 / NS;
     let mut histograms = Vec::new();
     for (place, second) in seconds.iter().enumerate() {
-        let latency = second.part(Part::Latency, None, Some(false));
+        let latency = second.part(Part::Latency, &Which::All, Some(false));
         if latency.count() > 0 {
             histograms.push(SecondHistogram { t: place as f64 * step, length: step, latency: hdr::encode(&latency)? });
         }

@@ -498,7 +498,17 @@ mod tests {
             audit: vec![gate("clock", "ok"), gate("late", "degraded"), gate("dispatch-lag", lag)],
             workers: vec![worker()],
             timeline: (0..20).map(step).collect(),
-            connections: Connections { opened: 8, unsolicited: 1, connect_time: distribution(0.001) },
+            connections: Connections {
+                opened: 8,
+                unsolicited: 1,
+                connect_time: distribution(0.001),
+                handshake_time: distribution(0.004),
+                retried: 2,
+                goaways: 1,
+            },
+            ready: vec![],
+            outside: vec![],
+            notes: vec![HOSTILE.into()],
             histograms: Histograms {
                 encoding: String::new(),
                 requests: BTreeMap::new(),

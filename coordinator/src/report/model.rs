@@ -41,6 +41,34 @@ pub struct Report {
     /// What the time to the first byte, connecting and the rest of the target's side looked like.
     pub connections: Connections,
     pub histograms: Histograms,
+    /// What was waited for before the load started.
+    #[serde(default)]
+    pub ready: Vec<Ready>,
+    /// Metrics of providers, as they were asked for after the load.
+    #[serde(default)]
+    pub outside: Vec<Outside>,
+    /// What whoever reads the figures has to know beside them, such as certificates that nobody verified.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// A condition that held, and how long that took; s.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+pub struct Ready {
+    pub condition: String,
+    pub waited: f64,
+    pub attempts: u32,
+}
+
+/// A metric from outside the load.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+pub struct Outside {
+    /// PROVIDER/METRIC.
+    pub metric: String,
+    /// Null: it could not be had, and `error` says why.
+    pub value: Option<f64>,
+    pub unit: Option<String>,
+    pub error: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -104,6 +132,12 @@ pub struct Load {
     pub connections: Option<u32>,
     /// Why the run ended early, if it did.
     pub stopped: Option<String>,
+    /// Steps that followed others and ended: sent beside the plan, in no count above.
+    #[serde(default)]
+    pub follow_ups: u64,
+    /// Streams at once on one HTTP/2 connection; null if no request speaks HTTP/2.
+    #[serde(default)]
+    pub streams: Option<u32>,
 }
 
 /// One request's figures in the main phase.
@@ -137,6 +171,31 @@ pub struct Request {
     pub time_to_first_byte: Distribution,
     /// 95 % interval of quantiles of `latency`, by name; bounds are null where the sample is too small.
     pub latency_intervals: BTreeMap<String, Interval>,
+    /// `http/1.1`, `http/2`, `http/auto` or the kind of a gRPC call.
+    #[serde(default)]
+    pub protocol: String,
+    /// gRPC status codes by name.
+    #[serde(default)]
+    pub grpc_codes: BTreeMap<String, u64>,
+    /// The test's checks of this request, and how often each was the first that did not hold.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+    /// gRPC messages.
+    #[serde(default)]
+    pub messages_sent: u64,
+    #[serde(default)]
+    pub messages_received: u64,
+    /// Of calls with streams of messages: from the first byte sent to the first message, and between messages.
+    #[serde(default)]
+    pub time_to_first_message: Distribution,
+    #[serde(default)]
+    pub message_gap: Distribution,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+pub struct Check {
+    pub check: String,
+    pub failed: u64,
 }
 
 /// A distribution in seconds. All but the count are null without a sample.
@@ -257,6 +316,15 @@ pub struct Connections {
     /// Bytes came that no request had asked for.
     pub unsolicited: u64,
     pub connect_time: Distribution,
+    /// TLS handshakes, beside the time to connect; each is a full one.
+    #[serde(default)]
+    pub handshake_time: Distribution,
+    /// Requests sent again because the server had not taken them up (RFC 9113 §8.7).
+    #[serde(default)]
+    pub retried: u64,
+    /// Connections that a server ended by GOAWAY.
+    #[serde(default)]
+    pub goaways: u64,
 }
 
 /// HdrHistogram's own encoding (V2, deflate, base64), nanoseconds, 3 digits: any HdrHistogram library reads it.

@@ -95,7 +95,11 @@ fn report(change: Change, slos: &[&str]) -> Report {
     if change.stop {
         apply(Command::Stop { reason: StopReason::Interrupted });
     }
-    build(&state, &Circumstance { started_at: "2026-11-24T09:00:00Z".into(), confidence: true }).unwrap()
+    build(
+        &state,
+        &Circumstance { started_at: "2026-11-24T09:00:00Z".into(), confidence: true, ready: vec![], outside: vec![] },
+    )
+    .unwrap()
 }
 
 const MET: &str = "http/latency-p50 <= 20ms";

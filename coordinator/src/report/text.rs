@@ -20,6 +20,8 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
     page.latencies(report);
     page.errors("", &report.total);
     page.requests(report);
+    page.messages(report);
+    page.beside(report);
     page.workers(report);
     page.audit(report);
     page.out
@@ -115,6 +117,10 @@ impl Page {
         let coverage =
             format!("{} planned = {} sent + {} dropped + {} lost", load.planned, load.sent, load.dropped, load.lost);
         self.wrapped("Coverage  ", &coverage);
+        for ready in &report.ready {
+            let waited = seconds(Some(ready.waited));
+            self.wrapped("Ready     ", &format!("{} after {waited}", ready.condition));
+        }
         if load.warmup > 0.0 {
             self.wrapped(
                 "Warm-up   ",
@@ -177,8 +183,9 @@ impl Page {
     fn errors(&mut self, indent: &str, request: &Request) {
         let share = request.error_rate * 100.0;
         let kinds: Vec<String> = request.error_kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        let statuses: Vec<String> =
-            request.statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        let codes = request.grpc_codes.iter().map(|(code, count)| format!("{code}: {count}"));
+        let statuses = request.statuses.iter().map(|(status, count)| format!("{status}: {count}"));
+        let statuses: Vec<String> = statuses.chain(codes).collect();
         let of_kind = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
         let statuses = if statuses.is_empty() { "none".to_owned() } else { statuses.join(", ") };
         if indent.is_empty() {
@@ -189,6 +196,51 @@ impl Page {
             &format!("{} of {} ({share:.3}%){of_kind}", request.errors, request.count),
         );
         self.wrapped(&format!("{indent}Statuses  "), &statuses);
+        for check in request.checks.iter().filter(|check| check.failed > 0) {
+            self.wrapped(&format!("{indent}Check     "), &format!("{} failed {} times", check.check, check.failed));
+        }
+    }
+
+    /// Messages of gRPC streams, where there are more of them than calls.
+    fn messages(&mut self, report: &Report) {
+        for (name, request) in
+            report.requests.iter().filter(|(_, r)| r.messages_received + r.messages_sent > 2 * r.count)
+        {
+            let rate = request.messages_received as f64 / report.load.duration.max(1e-9);
+            let _ = writeln!(self.out);
+            self.wrapped(
+                "Messages  ",
+                &format!(
+                    "{name}: {} sent, {} received ({}); first after {}, gap p50 {}, p99 {}",
+                    request.messages_sent,
+                    request.messages_received,
+                    per_second(rate),
+                    seconds(request.time_to_first_message.p50),
+                    seconds(request.message_gap.p50),
+                    seconds(request.message_gap.p99)
+                ),
+            );
+        }
+    }
+
+    /// Metrics from outside, and notes.
+    fn beside(&mut self, report: &Report) {
+        if !report.outside.is_empty() {
+            self.title("Metrics of providers");
+        }
+        for metric in &report.outside {
+            let value = match (metric.value, &metric.error) {
+                (Some(value), _) => format!("{value} {}", metric.unit.as_deref().unwrap_or_default()),
+                (None, error) => format!("missing: {}", error.as_deref().unwrap_or("no value")),
+            };
+            self.wrapped(&format!("  {:<32} ", metric.metric), &value);
+        }
+        if !report.notes.is_empty() {
+            let _ = writeln!(self.out);
+        }
+        for note in &report.notes {
+            self.wrapped("Note      ", note);
+        }
     }
 
     fn requests(&mut self, report: &Report) {
@@ -198,7 +250,7 @@ impl Page {
         self.title("Latency by request   p50     p90     p95     p99   p99.9     max    mean");
         for (name, request) in &report.requests {
             self.distribution(&clip(name, 17), &request.latency);
-            if request.errors > 0 {
+            if request.errors > 0 || request.grpc_codes.len() > 1 {
                 self.errors("  ", request);
             }
         }

@@ -101,7 +101,8 @@ pub struct Circumstances {
 /// Judges a run. One finding a gate, in order.
 pub fn audit(results: &Results, circumstances: Circumstances) -> Vec<Finding> {
     let coverage = Coverage::of(results);
-    let main = results.totals(None, false);
+    // Steps that follow others start when those end: no lateness of theirs is the plan's.
+    let main = results.totals(&results.arrivals(), false);
     let sent = main.ended();
     let mut findings = vec![coverage_gate(&coverage)];
     if circumstances.open_loop {

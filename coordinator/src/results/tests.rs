@@ -55,9 +55,9 @@ proptest! {
             }
         }
         let whole = whole.drain();
-        prop_assert_eq!(results.totals(None, false).latency.to_recorded(), whole.clone());
+        prop_assert_eq!(results.totals(&Which::All, false).latency.to_recorded(), whole.clone());
         let mut blocks = loadgrid_proto::Recorded::default();
-        results.timeline.blocks(Part::Latency, None).iter().for_each(|block| blocks.merge(block));
+        results.timeline.blocks(Part::Latency, &Which::All).iter().for_each(|block| blocks.merge(block));
         prop_assert_eq!(blocks, whole);
         let coverage = Coverage::of(&results);
         prop_assert!(coverage.adds_up(), "{coverage:?}");
@@ -84,7 +84,7 @@ fn gaps_and_strangers_are_not_counted() {
     assert_eq!(results.merge("w0", &merged), Merged::Fresh);
     assert_eq!(results.merge("w0", &interval(3, &[1])), Merged::Duplicate);
     assert_eq!(results.merge("w0", &interval(4, &[1])), Merged::Fresh);
-    assert_eq!(results.totals(None, false).completed, 3);
+    assert_eq!(results.totals(&Which::All, false).completed, 3);
 }
 
 #[test]
@@ -96,6 +96,6 @@ fn a_long_run_keeps_every_sample_in_fewer_steps() {
     }
     assert_eq!(results.timeline.step_ns(), 2 * SECOND);
     assert!(results.timeline.seconds().len() <= timeline::SECONDS_MAX);
-    let blocks = results.timeline.blocks(Part::Latency, None);
+    let blocks = results.timeline.blocks(Part::Latency, &Which::All);
     assert_eq!(blocks.iter().map(loadgrid_proto::Recorded::count).sum::<u64>(), seconds);
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use loadgrid_proto::{Recorded, v1};
 use loadgrid_worker::interval::{Interval, Key, Series};
 
+use super::Which;
 use crate::slo::Part;
 
 /// Seconds (or, in a longer run, pairs, fours, … of seconds) that are kept apart.
@@ -101,12 +102,12 @@ impl Second {
         }
     }
 
-    /// A part of the time in this second, of one request or all, in one phase or both. Dispatch lag is empty.
-    pub fn part(&self, part: Part, request: Option<u32>, warmup: Option<bool>) -> Recorded {
+    /// A part of the time in this second, of some requests, in one phase or both. What is not kept is empty.
+    pub fn part(&self, part: Part, which: &Which, warmup: Option<bool>) -> Recorded {
         let mut sum = Recorded::default();
         let Some(place) = PARTS.iter().position(|kept| *kept == part) else { return sum };
         for (key, cells) in &self.cells {
-            if request.is_none_or(|r| r == key.request) && warmup.is_none_or(|w| w == key.warmup) {
+            if which.has(key.request) && warmup.is_none_or(|w| w == key.warmup) {
                 sum.merge(&cells[place].recorded());
             }
         }
@@ -207,10 +208,10 @@ impl Timeline {
     }
 
     /// A part of the time in the main phase, by second: the blocks of a confidence interval.
-    pub fn blocks(&self, part: Part, request: Option<u32>) -> Vec<Recorded> {
+    pub fn blocks(&self, part: Part, which: &Which) -> Vec<Recorded> {
         self.seconds
             .iter()
-            .map(|second| second.part(part, request, Some(false)))
+            .map(|second| second.part(part, which, Some(false)))
             .filter(|recorded| recorded.count() > 0)
             .collect()
     }

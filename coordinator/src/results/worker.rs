@@ -1,5 +1,7 @@
 //! One worker's part of the results: what it owed, what it brought, how it was doing.
 
+use std::collections::BTreeSet;
+
 use loadgrid_proto::Recorded;
 use loadgrid_worker::interval::{Health, Interval};
 
@@ -52,6 +54,8 @@ pub struct HealthTotals {
     pub connections_opened: u64,
     pub connections_max: u64,
     pub unsolicited: u64,
+    pub retried: u64,
+    pub goaways: u64,
     pub merged_intervals: u64,
     pub clock_offset_ns: i64,
     pub clock_bound_ns: u64,
@@ -75,7 +79,7 @@ impl WorkerResults {
         self.planned.unwrap_or(known).saturating_sub(known)
     }
 
-    pub(super) fn merge(&mut self, interval: &Interval) -> Merged {
+    pub(super) fn merge(&mut self, interval: &Interval, follow_ups: &BTreeSet<u32>) -> Merged {
         if interval.sequence <= self.merged {
             return Merged::Duplicate;
         }
@@ -89,11 +93,13 @@ impl WorkerResults {
                 self.dropped_warmup += series.dropped;
                 continue;
             }
-            self.completed += series.completed;
-            self.errors += series.errors;
-            self.cancelled += series.cancelled;
-            self.dropped += series.dropped;
-            self.late += series.late;
+            if !follow_ups.contains(&key.request) {
+                self.completed += series.completed;
+                self.errors += series.errors;
+                self.cancelled += series.cancelled;
+                self.dropped += series.dropped;
+                self.late += series.late;
+            }
             self.latency.merge(&series.latency);
             self.service_time.merge(&series.service_time);
             self.dispatch_lag.merge(&series.dispatch_lag);
@@ -128,6 +134,8 @@ impl HealthTotals {
         self.connections_opened += health.connections_opened;
         self.connections_max = self.connections_max.max(health.connections_open);
         self.unsolicited += health.unsolicited;
+        self.retried += health.retried;
+        self.goaways += health.goaways;
         self.merged_intervals += health.merged_intervals;
         self.clock_offset_ns = health.clock_offset_ns;
         self.clock_bound_ns = self.clock_bound_ns.max(health.clock_bound_ns);

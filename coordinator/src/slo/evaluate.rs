@@ -1,8 +1,10 @@
 //! Judges objectives against results.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::confidence::{self, QuantileInterval, samples_to_settle, smallest_sample};
-use super::{Comparison, Metric, Slo, Statistic};
-use crate::results::{Results, Totals};
+use super::{Comparison, Group, Metric, Slo, Statistic};
+use crate::results::{Results, Totals, Which};
 use crate::spec::units::show_ns;
 use loadgrid_proto::histogram::{Histogram, Recorder};
 
@@ -32,8 +34,10 @@ pub struct Judgement {
 /// What judging needs beside the results.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
-    /// Names of the test's requests, by number.
-    pub requests: Vec<&'a str>,
+    /// The test's requests, by number.
+    pub requests: Vec<(Group, &'a str)>,
+    /// What providers said of their metrics, by the metric's whole name.
+    pub outside: &'a BTreeMap<String, Result<f64, String>>,
     /// Length of the main phase as it ran, s.
     pub seconds: f64,
     /// `false` judges point estimates.
@@ -43,12 +47,17 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn number(&self, metric: &Metric) -> Option<Option<u32>> {
-        match metric.request() {
-            None => Some(None),
-            Some(name) => self.requests.iter().position(|own| *own == name).map(|place| Some(place as u32)),
-        }
+    fn which(&self, metric: &Metric) -> Which {
+        which(metric, &self.requests)
     }
+}
+
+/// The requests that a metric is of, among a test's by number; none if it has no such request.
+pub fn which(metric: &Metric, requests: &[(Group, &str)]) -> Which {
+    let of =
+        |(group, name): &(Group, &str)| *group == metric.group && metric.request().is_none_or(|wanted| wanted == *name);
+    let numbered = requests.iter().enumerate();
+    Which::Of(numbered.filter(|(_, request)| of(request)).map(|(number, _)| number as u32).collect())
 }
 
 /// Judges all objectives.
@@ -65,16 +74,24 @@ fn judge_one(slo: &Slo, results: &Results, context: &Context) -> Judgement {
         verdict: Verdict::Fail,
         note: Some(why),
     };
-    let Some(number) = context.number(&slo.metric) else {
+    if slo.metric.statistic == Statistic::Outside {
+        return match context.outside.get(&slo.metric.to_string()) {
+            Some(Ok(value)) => at_face_value(slo, *value),
+            Some(Err(why)) => missing(why.clone()),
+            None => missing("its provider was not asked".to_owned()),
+        };
+    }
+    let which = context.which(&slo.metric);
+    if which == Which::Of(BTreeSet::new()) {
         return missing("the test has no such request".to_owned());
-    };
-    let mut totals = results.totals(number, false);
+    }
+    let mut totals = results.totals(&which, false);
     // What was dropped waited for max_wait and got no answer: a latency of at least that.
     if totals.dropped > 0 {
         totals.latency = with_dropped(&totals, context.max_wait_ns);
     }
     if let Statistic::Quantile(part, quantile) = slo.metric.statistic {
-        let blocks = results.timeline.blocks(part, number);
+        let blocks = results.timeline.blocks(part, &which);
         let sample = totals.part(part);
         let dropped = if part == super::Part::Latency { totals.dropped } else { 0 };
         return match confidence::quantile_interval(sample, &blocks, quantile) {
@@ -84,14 +101,18 @@ fn judge_one(slo: &Slo, results: &Results, context: &Context) -> Judgement {
     }
     match value(&slo.metric.statistic, &totals, context.seconds) {
         None => missing("no sample: nothing was measured".to_owned()),
-        Some(observed) => Judgement {
-            slo: slo.clone(),
-            observed: Some(observed),
-            interval: None,
-            effective_samples: None,
-            verdict: face_value(slo, observed),
-            note: None,
-        },
+        Some(observed) => at_face_value(slo, observed),
+    }
+}
+
+fn at_face_value(slo: &Slo, observed: f64) -> Judgement {
+    Judgement {
+        slo: slo.clone(),
+        observed: Some(observed),
+        interval: None,
+        effective_samples: None,
+        verdict: face_value(slo, observed),
+        note: None,
     }
 }
 
@@ -108,6 +129,8 @@ pub fn value(statistic: &Statistic, totals: &Totals, seconds: f64) -> Option<f64
         Statistic::ErrorCount => Some(totals.errors as f64),
         Statistic::RequestCount => Some(sent as f64),
         Statistic::Rate => (seconds > 0.0).then(|| sent as f64 / seconds),
+        Statistic::MessageRate => (seconds > 0.0).then(|| totals.messages_received as f64 / seconds),
+        Statistic::Outside => None,
     }
 }
 

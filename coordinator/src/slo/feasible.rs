@@ -3,21 +3,15 @@
 //! It is certain or it says nothing: even if everything that is still to come were perfect.
 
 use super::{Comparison, Part, Slo, Statistic};
-use crate::results::Results;
+use crate::results::{Results, Which};
 
-/// Why an objective can't be met any more; `None` while it can. `planned` is what the main phase holds in all, per
-/// request number or in total.
-pub fn lost_cause(
-    slo: &Slo,
-    results: &Results,
-    request: Option<u32>,
-    planned: u64,
-    max_wait_ns: u64,
-) -> Option<String> {
+/// Why an objective can't be met any more; `None` while it can. `planned` is what the main phase holds of these
+/// requests.
+pub fn lost_cause(slo: &Slo, results: &Results, which: &Which, planned: u64, max_wait_ns: u64) -> Option<String> {
     if slo.comparison == Comparison::AtLeast {
         return None;
     }
-    let totals = results.totals(request, false);
+    let totals = results.totals(which, false);
     let planned = planned.max(totals.ended() + totals.dropped) as f64;
     match slo.metric.statistic {
         Statistic::Quantile(part, quantile) => {
@@ -43,7 +37,9 @@ pub fn lost_cause(
             (totals.errors as f64 > allowed).then(|| format!("{} errors, {allowed:.0} would be allowed", totals.errors))
         }
         Statistic::RequestCount => (totals.ended() as f64 > slo.limit).then(|| format!("{} requests", totals.ended())),
-        Statistic::Min(_) | Statistic::Stddev(_) | Statistic::Rate => None,
+        Statistic::Min(_) | Statistic::Stddev(_) | Statistic::Rate | Statistic::MessageRate | Statistic::Outside => {
+            None
+        }
     }
 }
 
@@ -68,7 +64,7 @@ mod tests {
     }
 
     fn is_lost(slo: &str, slow: u64, errors: u64) -> bool {
-        lost_cause(&slo.parse().unwrap(), &results(slow, errors), None, 1000, 10_000_000_000).is_some()
+        lost_cause(&slo.parse().unwrap(), &results(slow, errors), &Which::All, 1000, 10_000_000_000).is_some()
     }
 
     #[test]

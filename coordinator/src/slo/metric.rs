@@ -13,11 +13,21 @@ pub enum Part {
     ConnectionWait,
     ServiceTime,
     TimeToFirstByte,
+    /// Of gRPC calls with streams of messages.
+    TimeToFirstMessage,
+    MessageGap,
 }
 
 impl Part {
-    pub const ALL: [Part; 5] =
-        [Part::Latency, Part::DispatchLag, Part::ConnectionWait, Part::ServiceTime, Part::TimeToFirstByte];
+    pub const ALL: [Part; 7] = [
+        Part::Latency,
+        Part::DispatchLag,
+        Part::ConnectionWait,
+        Part::ServiceTime,
+        Part::TimeToFirstByte,
+        Part::TimeToFirstMessage,
+        Part::MessageGap,
+    ];
 
     /// As in a metric's name.
     pub fn name(self) -> &'static str {
@@ -27,6 +37,8 @@ impl Part {
             Part::ConnectionWait => "connection-wait",
             Part::ServiceTime => "service-time",
             Part::TimeToFirstByte => "time-to-first-byte",
+            Part::TimeToFirstMessage => "time-to-first-message",
+            Part::MessageGap => "message-gap",
         }
     }
 }
@@ -48,6 +60,10 @@ pub enum Statistic {
     RequestCount,
     /// Requests that ended per second of the main phase.
     Rate,
+    /// gRPC messages received per second of the main phase.
+    MessageRate,
+    /// A number from outside: see [`Group::Provider`].
+    Outside,
 }
 
 impl Statistic {
@@ -56,7 +72,8 @@ impl Statistic {
         match self {
             Statistic::ErrorRate => format!("{}%", trim(value * 100.0)),
             Statistic::ErrorCount | Statistic::RequestCount => trim(value),
-            Statistic::Rate => format!("{}/s", trim(value)),
+            Statistic::Outside => trim(value),
+            Statistic::Rate | Statistic::MessageRate => format!("{}/s", trim(value)),
             _ => match value {
                 v if v < 1e3 => format!("{}ns", trim(v)),
                 v if v < 1e6 => format!("{}us", trim(v / 1e3)),
@@ -68,7 +85,15 @@ impl Statistic {
 
     /// Whether its values are times.
     pub fn is_time(&self) -> bool {
-        !matches!(self, Statistic::ErrorRate | Statistic::ErrorCount | Statistic::RequestCount | Statistic::Rate)
+        !matches!(
+            self,
+            Statistic::ErrorRate
+                | Statistic::ErrorCount
+                | Statistic::RequestCount
+                | Statistic::Rate
+                | Statistic::MessageRate
+                | Statistic::Outside
+        )
     }
 }
 
@@ -79,44 +104,83 @@ fn trim(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A statistic of all requests, or of one.
+/// What a metric is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    Http,
+    Grpc,
+    /// A provider of metrics, by its name in the test.
+    Provider(String),
+}
+
+impl Group {
+    /// As in a metric's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Group::Http => "http",
+            Group::Grpc => "grpc",
+            Group::Provider(name) => name,
+        }
+    }
+}
+
+/// A statistic of a group's requests, or of one of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
+    pub group: Group,
+    /// Of a provider: the name of its metric.
     request: Option<String>,
     pub statistic: Statistic,
 }
 
 impl Metric {
-    pub fn new(request: Option<String>, statistic: Statistic) -> Self {
-        Metric { request, statistic }
+    pub fn new(group: Group, request: Option<String>, statistic: Statistic) -> Self {
+        Metric { group, request, statistic }
     }
 
-    /// The request it is of; `None` for all of them together.
+    /// The request it is of; `None` for all of the group. Of a provider: its metric.
     pub fn request(&self) -> Option<&str> {
         self.request.as_deref()
     }
 }
 
 const KNOWN: &str = "latency-p99 (any percentile), latency-mean, -stddev, -min, -max, the same of service-time, \
-                     connection-wait, dispatch-lag and time-to-first-byte, error-rate, error-count, request-count, rate";
+                     connection-wait, dispatch-lag, time-to-first-byte, time-to-first-message and message-gap, \
+                     error-rate, error-count, request-count, rate, message-rate";
 
 impl FromStr for Metric {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let unknown =
-            || ParseError(format!("the metric '{text}' is not known; there are: http/ or http-REQUEST/ with {KNOWN}"));
-        let (group, name) = text.split_once('/').ok_or_else(unknown)?;
-        let request = match group.strip_prefix("http") {
-            Some("") => None,
-            Some(request) if request.len() > 1 && request.starts_with('-') => Some(request[1..].to_owned()),
-            _ => return Err(unknown()),
+        let unknown = || {
+            ParseError(format!(
+                "the metric '{text}' is not known; there are: http/ or http-REQUEST/ (or grpc) with {KNOWN}"
+            ))
         };
+        let (group, name) = text.split_once('/').ok_or_else(unknown)?;
+        let of = |own: &str, kind: Group| {
+            let rest = group.strip_prefix(own)?;
+            let request = rest.strip_prefix('-').filter(|request| !request.is_empty());
+            (rest.is_empty() || request.is_some()).then(|| (kind, request.map(str::to_owned)))
+        };
+        let Some((group, request)) = of("http", Group::Http).or_else(|| of("grpc", Group::Grpc)) else {
+            let plain =
+                |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+            if !plain(group) || !plain(name) {
+                return Err(unknown());
+            }
+            let group = Group::Provider(group.to_owned());
+            return Ok(Metric { group, request: Some(name.to_owned()), statistic: Statistic::Outside });
+        };
+        // Iter8 writes grpc/latency/p99.
+        let name = name.strip_prefix("latency/").map_or(name.to_owned(), |rest| format!("latency-{rest}"));
+        let name = name.as_str();
         let statistic = match name {
             "error-rate" => Statistic::ErrorRate,
             "error-count" => Statistic::ErrorCount,
             "request-count" => Statistic::RequestCount,
             "rate" => Statistic::Rate,
+            "message-rate" => Statistic::MessageRate,
             _ => {
                 let of_part = |part: Part| Some((part, name.strip_prefix(part.name())?.strip_prefix('-')?));
                 let (part, rest) = Part::ALL.into_iter().find_map(of_part).ok_or_else(unknown)?;
@@ -129,7 +193,7 @@ impl FromStr for Metric {
                 }
             }
         };
-        Ok(Metric { request, statistic })
+        Ok(Metric { group, request, statistic })
     }
 }
 
@@ -147,8 +211,9 @@ fn percentile(text: &str, part: Part) -> Result<f64, ParseError> {
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.request {
-            None => f.write_str("http/")?,
-            Some(request) => write!(f, "http-{request}/")?,
+            _ if self.statistic == Statistic::Outside => write!(f, "{}/", self.group.name())?,
+            None => write!(f, "{}/", self.group.name())?,
+            Some(request) => write!(f, "{}-{request}/", self.group.name())?,
         }
         match self.statistic {
             Statistic::Quantile(part, quantile) => write!(f, "{}-p{}", part.name(), trim(quantile * 100.0)),
@@ -160,6 +225,8 @@ impl fmt::Display for Metric {
             Statistic::ErrorCount => f.write_str("error-count"),
             Statistic::RequestCount => f.write_str("request-count"),
             Statistic::Rate => f.write_str("rate"),
+            Statistic::MessageRate => f.write_str("message-rate"),
+            Statistic::Outside => f.write_str(self.request.as_deref().unwrap_or_default()),
         }
     }
 }

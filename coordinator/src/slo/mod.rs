@@ -10,7 +10,7 @@ mod metric;
 use std::fmt;
 use std::str::FromStr;
 
-pub use self::metric::{Metric, Part, Statistic};
+pub use self::metric::{Group, Metric, Part, Statistic};
 use crate::spec::units;
 
 /// Which side of the limit is good. The limit itself is, either way.
@@ -80,7 +80,10 @@ fn limit(text: &str, statistic: &Statistic) -> Result<f64, ParseError> {
             "" => parse("a number"),
             _ => Err(wrong("a number without a unit")),
         },
-        Statistic::Rate => match unit {
+        Statistic::Outside => {
+            text.parse::<f64>().ok().filter(|limit| limit.is_finite()).ok_or_else(|| wrong("a number"))
+        }
+        Statistic::Rate | Statistic::MessageRate => match unit {
             "" => parse("a rate such as 950/s"),
             _ => units::rate(text).map_err(|_| wrong("a rate such as 950/s")),
         },
@@ -142,12 +145,18 @@ mod tests {
     fn percentiles_have_one_name() {
         assert_eq!("http/latency-p95.0".parse::<Metric>().unwrap(), "http/latency-p95".parse::<Metric>().unwrap());
         assert_eq!("http-a/latency-p50".parse::<Metric>().unwrap().request(), Some("a"));
+        assert_eq!("grpc/latency/p95".parse::<Metric>().unwrap(), "grpc/latency-p95.0".parse::<Metric>().unwrap());
+        let outside: Metric = "prom/error-share".parse().unwrap();
+        assert_eq!(
+            (outside.group.clone(), outside.to_string()),
+            (Group::Provider("prom".into()), "prom/error-share".into())
+        );
     }
 
     proptest! {
         #[test]
         fn reads_what_it_writes(
-            part in 0usize..5, quantile in 1u32..100_000, limit in 1u32..1_000_000, upper: bool, kind in 0usize..9,
+            part in 0usize..7, grpc: bool, quantile in 1u32..100_000, limit in 1u32..1_000_000, upper: bool, kind in 0usize..10,
             request in prop::option::of("[a-z][a-z0-9-]{0,8}"),
         ) {
             let part = Part::ALL[part];
@@ -160,11 +169,13 @@ mod tests {
                 5 => Statistic::ErrorRate,
                 6 => Statistic::ErrorCount,
                 7 => Statistic::RequestCount,
-                _ => Statistic::Rate,
+                8 => Statistic::Rate,
+                _ => Statistic::MessageRate,
             };
+            let group = if grpc { Group::Grpc } else { Group::Http };
             let limit = if kind == 5 { f64::from(limit) / 1e6 } else { f64::from(limit) };
             let comparison = if upper { Comparison::AtMost } else { Comparison::AtLeast };
-            let slo = Slo { text: String::new(), metric: Metric::new(request, statistic), comparison, limit };
+            let slo = Slo { text: String::new(), metric: Metric::new(group, request, statistic), comparison, limit };
             let read: Slo = slo.to_string().parse().unwrap();
             prop_assert_eq!(&read.metric, &slo.metric);
             prop_assert_eq!(read.comparison, slo.comparison);

@@ -1,5 +1,7 @@
 //! A test as it was written, each value with its place: what a file and flags have in common before it is checked.
 
+use serde_json::Value;
+
 use super::Place;
 
 /// A value as text, and where it was written.
@@ -25,10 +27,125 @@ pub struct DraftRequest {
     pub url: Option<Sourced>,
     pub method: Option<Sourced>,
     pub headers: Vec<(String, Sourced)>,
-    pub body: Option<Sourced>,
-    /// A JSON body brings its content type.
-    pub body_is_json: bool,
+    pub body: Option<DraftBody>,
     pub error_statuses: Option<Vec<Sourced>>,
+    pub version: Option<Sourced>,
+    pub connect_to: Option<Sourced>,
+    pub tls: Option<Sourced<DraftTls>>,
+    pub grpc: Option<DraftGrpc>,
+    pub checks: Vec<Sourced<DraftCheck>>,
+    pub captures: Vec<(String, Sourced)>,
+    pub steps: Option<Sourced<Vec<DraftRequest>>>,
+}
+
+/// A body as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DraftBody {
+    pub place: Place,
+    pub source: BodySource,
+    /// Whether what a file or URL brings is a template.
+    pub template: bool,
+    pub content_type: Option<Sourced>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum BodySource {
+    Text(String),
+    Json(Value),
+    File(String),
+    Url(String),
+}
+
+/// TLS as written: paths, not yet their content.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DraftTls {
+    pub ca: Option<Sourced>,
+    pub cert: Option<Sourced>,
+    pub key: Option<Sourced>,
+    pub server_name: Option<Sourced>,
+    pub insecure_skip_verify: bool,
+}
+
+/// A gRPC call as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DraftGrpc {
+    pub target: Sourced,
+    pub call: Sourced,
+    pub proto: Option<Sourced>,
+    pub import_paths: Vec<Sourced>,
+    pub protoset: Option<Sourced>,
+    pub data: Option<Sourced<Value>>,
+    pub data_file: Option<Sourced>,
+    pub data_url: Option<Sourced>,
+    pub metadata: Vec<(String, Sourced)>,
+    pub deadline: Option<Sourced>,
+    pub authority: Option<Sourced>,
+    pub message_interval: Option<Sourced>,
+}
+
+/// A check as written: which of these belong together is found out later.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DraftCheck {
+    pub status: Option<String>,
+    pub header: Option<String>,
+    pub equals: Option<Value>,
+    pub contains: Option<String>,
+    pub body_contains: Option<String>,
+    pub json: Option<String>,
+    pub grpc_code: Option<String>,
+}
+
+/// A condition to wait for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DraftReady {
+    pub http: Option<Sourced>,
+    pub status: Option<Sourced>,
+    pub tcp: Option<Sourced>,
+    pub grpc_health: Option<Sourced>,
+    pub service: Option<Sourced>,
+    pub timeout: Option<Sourced>,
+}
+
+/// A feed as written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DraftFeed {
+    pub csv: Option<Sourced>,
+    pub jsonl: Option<Sourced>,
+    pub order: Option<Sourced>,
+}
+
+/// A provider of metrics as written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DraftProvider {
+    pub name: String,
+    pub url: String,
+    pub method: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub params: Vec<(String, String)>,
+    pub body: Option<String>,
+    pub metrics: Vec<Sourced<DraftProviderMetric>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DraftProviderMetric {
+    pub name: String,
+    pub params: Vec<(String, String)>,
+    pub body: Option<String>,
+    pub jq: String,
+    pub counter: bool,
+    pub unit: Option<String>,
+    pub description: Option<String>,
+}
+
+/// A notice as written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DraftNotice {
+    pub url: String,
+    pub method: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub template: Option<Sourced>,
+    pub when: Option<Sourced>,
+    pub soft_failure: Option<bool>,
 }
 
 /// One stage as written.
@@ -38,6 +155,17 @@ pub struct DraftStage {
     pub rate: Option<Sourced>,
     pub to: Option<Sourced>,
     pub duration: Option<Sourced>,
+}
+
+/// How connections are kept, as written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DraftConnections {
+    pub count: Option<Sourced>,
+    pub streams: Option<Sourced>,
+    pub keep_alive: Option<Sourced<bool>>,
+    pub requests_per_connection: Option<Sourced>,
+    pub age: Option<Sourced>,
+    pub resolve_every: Option<Sourced>,
 }
 
 /// A whole test as written.
@@ -54,13 +182,17 @@ pub struct Draft {
     pub duration: Option<Sourced>,
     pub count: Option<Sourced>,
     pub closed_loop: Option<Place>,
-    pub connections: Option<Sourced>,
+    pub connections: DraftConnections,
     pub timeout: Option<Sourced>,
     pub max_wait: Option<Sourced>,
     pub max_body: Option<Sourced>,
     pub seed: Option<Sourced>,
     pub spin: bool,
     pub slos: Vec<Sourced>,
+    pub ready: Vec<Sourced<DraftReady>>,
+    pub feeds: Vec<(String, Sourced<DraftFeed>)>,
+    pub providers: Vec<Sourced<DraftProvider>>,
+    pub notices: Vec<Sourced<DraftNotice>>,
 }
 
 impl Draft {
@@ -93,7 +225,7 @@ impl Draft {
             name: flags.name.or(self.name),
             arrivals: flags.arrivals.or(self.arrivals),
             warmup: flags.warmup.or(self.warmup),
-            connections: flags.connections.or(self.connections),
+            connections: self.connections.overridden_by(flags.connections),
             timeout: flags.timeout.or(self.timeout),
             max_wait: flags.max_wait.or(self.max_wait),
             max_body: flags.max_body.or(self.max_body),
@@ -103,19 +235,47 @@ impl Draft {
     }
 }
 
+impl DraftConnections {
+    fn overridden_by(self, flags: DraftConnections) -> Self {
+        DraftConnections {
+            count: flags.count.or(self.count),
+            streams: flags.streams.or(self.streams),
+            keep_alive: flags.keep_alive.or(self.keep_alive),
+            requests_per_connection: flags.requests_per_connection.or(self.requests_per_connection),
+            age: flags.age.or(self.age),
+            resolve_every: flags.resolve_every.or(self.resolve_every),
+        }
+    }
+}
+
 impl DraftRequest {
     fn override_by(&mut self, flag: &DraftRequest) {
-        let replace = |old: &mut Option<Sourced>, new: &Option<Sourced>| {
+        fn replace<T: Clone>(old: &mut Option<T>, new: &Option<T>) {
             if new.is_some() {
                 old.clone_from(new);
             }
-        };
+        }
+        if let Some(steps) = &mut self.steps {
+            steps.value.iter_mut().for_each(|step| step.override_by(flag));
+            return;
+        }
+        replace(&mut self.connect_to, &flag.connect_to);
+        if let Some(tls) = &flag.tls {
+            let place = tls.place.clone();
+            let own = self.tls.get_or_insert(Sourced { value: DraftTls::default(), place });
+            replace(&mut own.value.ca, &tls.value.ca);
+            replace(&mut own.value.cert, &tls.value.cert);
+            replace(&mut own.value.key, &tls.value.key);
+            replace(&mut own.value.server_name, &tls.value.server_name);
+            own.value.insecure_skip_verify |= tls.value.insecure_skip_verify;
+        }
+        if self.grpc.is_some() {
+            return;
+        }
         replace(&mut self.url, &flag.url);
         replace(&mut self.method, &flag.method);
-        if flag.body.is_some() {
-            self.body.clone_from(&flag.body);
-            self.body_is_json = flag.body_is_json;
-        }
+        replace(&mut self.body, &flag.body);
+        replace(&mut self.version, &flag.version);
         for (name, value) in &flag.headers {
             self.headers.retain(|(old, _)| !old.eq_ignore_ascii_case(name));
             self.headers.push((name.clone(), value.clone()));

@@ -1,11 +1,14 @@
 //! The LoadTest file's text to a draft: YAML with every value's line and column.
 
+mod around;
+mod request;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use super::draft::{Draft, DraftRequest, DraftStage, Sourced};
+use super::draft::{Draft, DraftConnections, DraftStage, Sourced};
 use super::{API_VERSION, KIND, Place, SpecError};
 
 type Text = Spanned<String>;
@@ -37,39 +40,20 @@ struct Metadata {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Spec {
-    requests: Spanned<Vec<Spanned<Request>>>,
+    requests: Spanned<Vec<Spanned<request::Request>>>,
     /// May come from flags.
     #[serde(default)]
     load: Load,
     #[serde(default)]
     slos: Vec<Text>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Request {
-    name: Option<Text>,
-    weight: Option<Text>,
-    http: Http,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Http {
-    url: Text,
-    method: Option<Text>,
     #[serde(default)]
-    headers: BTreeMap<String, Text>,
-    body: Option<Spanned<Body>>,
-    /// Such as `[400-599]`.
-    error_statuses: Option<Vec<Text>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Body {
-    text: Option<String>,
-    json: Option<serde_json::Value>,
+    ready: Vec<Spanned<around::Ready>>,
+    #[serde(default)]
+    feeds: BTreeMap<String, Spanned<around::Feed>>,
+    #[serde(default)]
+    metrics: Vec<Spanned<around::Provider>>,
+    #[serde(default)]
+    notify: Vec<Spanned<around::Notice>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -84,6 +68,12 @@ struct Load {
     requests: Option<Text>,
     closed_loop: Option<Spanned<bool>>,
     connections: Option<Text>,
+    /// At once on one HTTP/2 connection.
+    streams: Option<Text>,
+    keep_alive: Option<Spanned<bool>>,
+    requests_per_connection: Option<Text>,
+    connection_age: Option<Text>,
+    resolve_every: Option<Text>,
     timeout: Option<Text>,
     max_wait: Option<Text>,
     max_body: Option<Text>,
@@ -125,7 +115,7 @@ pub(super) fn parse(text: &str) -> Result<Draft, SpecError> {
     }
     let load = file.spec.load;
     let requests_place = place(&file.spec.requests);
-    let requests = file.spec.requests.value.into_iter().map(request).collect::<Result<_, _>>()?;
+    let requests = file.spec.requests.value.into_iter().map(request::request).collect::<Result<_, _>>()?;
     Ok(Draft {
         name: Some(sourced(file.metadata.name)),
         requests,
@@ -139,13 +129,24 @@ pub(super) fn parse(text: &str) -> Result<Draft, SpecError> {
         duration: load.duration.map(sourced),
         count: load.requests.map(sourced),
         closed_loop: load.closed_loop.filter(|closed| closed.value).map(|closed| place(&closed)),
-        connections: load.connections.map(sourced),
+        connections: DraftConnections {
+            count: load.connections.map(sourced),
+            streams: load.streams.map(sourced),
+            keep_alive: load.keep_alive.map(|keep| Sourced { place: place(&keep), value: keep.value }),
+            requests_per_connection: load.requests_per_connection.map(sourced),
+            age: load.connection_age.map(sourced),
+            resolve_every: load.resolve_every.map(sourced),
+        },
         timeout: load.timeout.map(sourced),
         max_wait: load.max_wait.map(sourced),
         max_body: load.max_body.map(sourced),
         seed: load.seed.map(sourced),
         spin: load.spin,
         slos: file.spec.slos.into_iter().map(sourced).collect(),
+        ready: file.spec.ready.into_iter().map(around::ready).collect(),
+        feeds: file.spec.feeds.into_iter().map(around::feed).collect(),
+        providers: file.spec.metrics.into_iter().map(around::provider).collect(),
+        notices: file.spec.notify.into_iter().map(around::notice).collect(),
     })
 }
 
@@ -158,34 +159,6 @@ fn plain(message: &str) -> String {
         return "more than one document: a test is one; put the others into files of their own".to_owned();
     }
     message.replace("expected string scalar", "expected a single value here, not a list or a map")
-}
-
-fn request(request: Spanned<Request>) -> Result<DraftRequest, SpecError> {
-    let own_place = place(&request);
-    let Request { name, weight, http } = request.value;
-    let (body, body_is_json) = match http.body {
-        None => (None, false),
-        Some(body) => {
-            let place = place(&body);
-            let (value, is_json) = match (body.value.text, body.value.json) {
-                (Some(text), None) => (text, false),
-                (None, Some(json)) => (json.to_string(), true),
-                _ => return Err(SpecError::new(place, "a body is either text: … or json: …")),
-            };
-            (Some(Sourced { value, place }), is_json)
-        }
-    };
-    Ok(DraftRequest {
-        place: Some(own_place),
-        name: name.map(sourced),
-        weight: weight.map(sourced),
-        url: Some(sourced(http.url)),
-        method: http.method.map(sourced),
-        headers: http.headers.into_iter().map(|(name, value)| (name, sourced(value))).collect(),
-        body,
-        body_is_json,
-        error_statuses: http.error_statuses.map(|ranges| ranges.into_iter().map(sourced).collect()),
-    })
 }
 
 fn stage(stage: Spanned<Stage>) -> DraftStage {

@@ -3,6 +3,7 @@
 //! Whatever is wrong gives one error with its place and what to write instead; nothing runs on a half-understood test.
 
 mod check;
+pub mod complete;
 mod draft;
 mod file;
 pub mod secret;
@@ -10,8 +11,14 @@ pub mod units;
 
 use std::fmt;
 
-pub use self::draft::{Draft, DraftRequest, Sourced};
-use crate::slo::Slo;
+use std::collections::BTreeSet;
+
+use self::complete::Pending;
+pub use self::draft::{BodySource, Draft, DraftBody, DraftConnections, DraftRequest, DraftTls, Sourced};
+use crate::outside::provider::Provider;
+use crate::outside::ready::Ready;
+use crate::slo::{Group, Slo};
+use loadgrid_worker::client::feed::Feed;
 use loadgrid_worker::client::request::Request;
 use loadgrid_worker::schedule::Load;
 
@@ -20,12 +27,14 @@ pub const API_VERSION: &str = "loadgrid.dev/v1alpha1";
 pub const KIND: &str = "LoadTest";
 
 /// A test that was understood completely.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct LoadTest {
     pub name: String,
     pub requests: Vec<Request>,
     /// For each request its URL as it was written, without resolved secrets: what reports show.
     pub urls: Vec<String>,
+    /// For each request where it stands.
+    pub places: Vec<Place>,
     /// Whether the metrics of the only request have a name of their own.
     pub named: bool,
     pub load: Load,
@@ -37,6 +46,64 @@ pub struct LoadTest {
     pub seed: Option<u64>,
     pub spin: bool,
     pub slos: Vec<Slo>,
+    /// Streams at once on one HTTP/2 connection.
+    pub streams: u32,
+    /// 0 for no bound, as in the next two.
+    pub requests_per_connection: u64,
+    pub connection_age_ns: u64,
+    pub resolve_every_ns: u64,
+    pub feeds: Vec<Feed>,
+    /// Names of the values that steps hand on.
+    pub captures: Vec<String>,
+    /// What has to hold before the load starts.
+    pub ready: Vec<Ready>,
+    /// Where metrics come from that are not the load's own.
+    pub providers: Vec<Provider>,
+    pub notices: Vec<Notice>,
+    /// What has to be fetched before the test can be sent; see [`complete::complete`].
+    pub pending: Vec<Pending>,
+}
+
+/// Who is told of the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub url: String,
+    pub method: String,
+    pub headers: Vec<(String, String)>,
+    /// Of the message; without one it is a summary in JSON.
+    pub template: Option<String>,
+    pub when: When,
+    /// A notice that can't be delivered is said and no more.
+    pub soft_failure: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Always,
+    /// Whenever the run is not a pass.
+    Failure,
+}
+
+impl LoadTest {
+    /// For each request its group and name.
+    pub fn groups(&self) -> Vec<(Group, &str)> {
+        let group = |request: &Request| if request.grpc.is_some() { Group::Grpc } else { Group::Http };
+        self.requests.iter().map(|request| (group(request), request.name.as_str())).collect()
+    }
+
+    /// The requests that follow others: no arrivals of the plan.
+    pub fn follow_ups(&self) -> BTreeSet<u32> {
+        self.requests.iter().filter_map(|request| request.next).collect()
+    }
+
+    /// The weight of a request, or of the steps that it is one of.
+    pub fn drawn_weight(&self, number: usize) -> u64 {
+        let mut head = number;
+        while let Some(before) = self.requests.iter().position(|request| request.next == Some(head as u32)) {
+            head = before;
+        }
+        self.requests.get(head).map_or(0, |request| u64::from(request.weight))
+    }
 }
 
 /// Connections over the grid of a closed loop that does not say how many.
@@ -97,7 +164,8 @@ pub fn load(file: Option<(&str, &str)>, flags: Draft) -> Result<LoadTest, SpecEr
         Some((_, text)) => file::parse(text).map_err(named)?,
         None => Draft::default(),
     };
-    check::check(draft.overridden_by(flags)).map_err(named)
+    let base = check::Base(check::folder(file.map(|(name, _)| name)));
+    check::check(draft.overridden_by(flags), base).map_err(named)
 }
 
 #[cfg(test)]

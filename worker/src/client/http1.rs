@@ -1,10 +1,12 @@
-//! Frames HTTP/1.1 responses (RFC 9112): says where each ends and what it was, keeps none of the content.
+//! Frames HTTP/1.1 responses (RFC 9112): says where each ends and what it was, and keeps of it only what is asked for.
 //!
 //! Pure: takes bytes, returns how many it used. It allocates nothing and never panics on what a target sends.
 
 use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Response, Status};
+
+use super::kept::Kept;
 
 /// The largest head of a response, bytes; many servers' own bound for a request is 8 KiB.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -113,17 +115,26 @@ impl ResponseReader {
     }
 
     /// Takes up `input`, what came and was not used yet. Returns how many bytes it used and, once the response is
-    /// complete, what it was. An incomplete head is not used: it has to be given again with what follows.
+    /// complete, what it was. An incomplete head is not used: it has to be given again with what follows. Fields and content
+    /// go into `kept` if there is one.
     ///
     /// # Errors
     /// A [`Violation`]: the connection can't be trusted any more.
-    pub fn advance(&mut self, input: &[u8], head_request: bool) -> Result<(usize, Option<Done>), Violation> {
+    pub fn advance(
+        &mut self,
+        input: &[u8],
+        head_request: bool,
+        mut kept: Option<&mut Kept>,
+    ) -> Result<(usize, Option<Done>), Violation> {
         let mut used = 0;
         loop {
             let rest = &input[used..];
             match self.state {
                 State::Head => {
                     let Some(length) = self.head(rest, head_request)? else { return Ok((used, None)) };
+                    if let Some(kept) = kept.as_deref_mut().filter(|_| self.state != State::Head) {
+                        keep_fields(&rest[..length], kept);
+                    }
                     used += length;
                 }
                 State::Length(0) => return Ok((used, Some(self.done()))),
@@ -133,6 +144,7 @@ impl ResponseReader {
                     }
                     let taken = left.min(rest.len() as u64);
                     self.state = State::Length(left - taken);
+                    keep_content(&rest[..taken as usize], kept.as_deref_mut());
                     used += taken as usize;
                 }
                 State::Chunk(chunk) => {
@@ -141,6 +153,7 @@ impl ResponseReader {
                         let taken = left.min(rest.len() as u64);
                         self.state =
                             State::Chunk(if taken == left { Chunk::DataCr } else { Chunk::Data(left - taken) });
+                        keep_content(&rest[..taken as usize], kept.as_deref_mut());
                         used += taken as usize;
                         continue;
                     }
@@ -152,6 +165,7 @@ impl ResponseReader {
                 }
                 State::UntilClose => {
                     self.count_body(rest.len() as u64)?;
+                    keep_content(rest, kept.as_deref_mut());
                     return Ok((input.len(), None));
                 }
             }
@@ -267,6 +281,22 @@ impl ResponseReader {
             (Chunk::TrailerEnd, b'\n') => return Ok(None),
             _ => return malformed,
         }))
+    }
+}
+
+fn keep_content(piece: &[u8], kept: Option<&mut Kept>) {
+    if let Some(kept) = kept {
+        kept.content(piece);
+    }
+}
+
+/// The fields of a head that was found complete.
+fn keep_fields(head: &[u8], kept: &mut Kept) {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    for line in lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
+        if let Some(colon) = line.iter().position(|byte| *byte == b':') {
+            kept.field(&line[..colon], line[colon + 1..].trim_ascii());
+        }
     }
 }
 

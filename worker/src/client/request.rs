@@ -1,14 +1,19 @@
-//! A request of the test, and its bytes on the wire, written once before the load starts.
+//! A request of the test as it travels from the test's file to the lanes: texts, not yet bytes.
 
 use loadgrid_proto::v1;
+
+use super::check::{Capture, Check};
+use super::grpc::Grpc;
+use super::secure::{Tls, Version};
 
 /// The product token that goes out unless the test sets a User-Agent of its own.
 pub const USER_AGENT: &str = concat!("loadgrid/", env!("CARGO_PKG_VERSION"));
 
-/// A named HTTP request of the test.
-#[derive(Clone, Debug, PartialEq)]
+/// A named HTTP request or gRPC call of the test.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
     pub name: String,
+    /// 0: never drawn, but the step that follows another one.
     pub weight: u32,
     pub method: String,
     pub host: String,
@@ -19,6 +24,23 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Inclusive ranges of statuses that count as errors.
     pub error_ranges: Vec<(u16, u16)>,
+    pub version: Version,
+    /// `None`: cleartext.
+    pub tls: Option<Tls>,
+    /// Where the socket goes, if not to host and port.
+    pub connect_to: Option<(String, u16)>,
+    /// What Host and :authority say, if not host and port.
+    pub authority: Option<String>,
+    /// Whether target, headers and messages are templates.
+    pub templated: bool,
+    pub body_templated: bool,
+    /// The body is JSON.
+    pub json: bool,
+    pub checks: Vec<Check>,
+    pub captures: Vec<Capture>,
+    /// The request that follows with what this one captured.
+    pub next: Option<u32>,
+    pub grpc: Option<Grpc>,
 }
 
 impl Request {
@@ -27,40 +49,43 @@ impl Request {
         self.error_ranges.iter().any(|(first, last)| (*first..=*last).contains(&status))
     }
 
-    /// The request's bytes, HTTP/1.1 (RFC 9112 §3). Headers of the test come last and win over ours.
-    pub fn encode(&self) -> Vec<u8> {
-        let sets = |name: &str| self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
-        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        if !sets("host") {
-            head += &format!("Host: {}\r\n", self.authority());
-        }
-        if !sets("user-agent") {
-            head += &format!("User-Agent: {USER_AGENT}\r\n");
-        }
-        // RFC 9110 §8.6: a method that anticipates content says so even when there is none.
-        let anticipates = matches!(self.method.as_str(), "POST" | "PUT" | "PATCH");
-        if !sets("content-length") && (!self.body.is_empty() || anticipates) {
-            head += &format!("Content-Length: {}\r\n", self.body.len());
-        }
-        for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        head += "\r\n";
-        let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(&self.body);
-        bytes
+    /// Whether a header field is set by the test.
+    pub fn sets(&self, name: &str) -> bool {
+        self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the request says how long its content is, even when there is none (RFC 9110 §8.6).
+    pub fn anticipates_content(&self) -> bool {
+        matches!(self.method.as_str(), "POST" | "PUT" | "PATCH")
     }
 
     /// Host and port as in a Host header: without the default port, an IPv6 address in brackets.
     pub fn authority(&self) -> String {
+        if let Some(authority) = &self.authority {
+            return authority.clone();
+        }
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        let default = if self.tls.is_some() { 443 } else { 80 };
+        if self.port == default { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Where the socket goes.
+    pub fn connects_to(&self) -> (&str, u16) {
+        self.connect_to.as_ref().map_or((self.host.as_str(), self.port), |(host, port)| (host.as_str(), *port))
     }
 }
 
-impl From<v1::Request> for Request {
-    fn from(message: v1::Request) -> Self {
-        Request {
+impl TryFrom<v1::Request> for Request {
+    type Error = String;
+
+    fn try_from(message: v1::Request) -> Result<Self, String> {
+        let version = match message.version() {
+            v1::request::Version::Http11 => Version::Http1,
+            v1::request::Version::Http2 => Version::Http2,
+            v1::request::Version::Auto => Version::Auto,
+        };
+        let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+        Ok(Request {
             name: message.name,
             weight: message.weight,
             method: message.method,
@@ -70,12 +95,31 @@ impl From<v1::Request> for Request {
             headers: message.headers.into_iter().map(|header| (header.name, header.value)).collect(),
             body: message.body,
             error_ranges: message.error_ranges.iter().map(|range| (range.first as u16, range.last as u16)).collect(),
-        }
+            version,
+            tls: message.tls.map(Tls::from),
+            connect_to: filled(message.connect_host).map(|host| (host, message.connect_port as u16)),
+            authority: filled(message.authority),
+            templated: message.templated,
+            body_templated: message.body_templated,
+            json: message.json,
+            checks: message.checks.into_iter().map(Check::try_from).collect::<Result<_, _>>()?,
+            captures: message.captures.into_iter().map(Capture::try_from).collect::<Result<_, _>>()?,
+            next: message.next.checked_sub(1),
+            grpc: message.grpc.map(Grpc::from),
+        })
     }
 }
 
 impl From<&Request> for v1::Request {
     fn from(request: &Request) -> Self {
+        let version = match request.version {
+            Version::Http1 => v1::request::Version::Http11,
+            Version::Http2 => v1::request::Version::Http2,
+            Version::Auto => v1::request::Version::Auto,
+        };
+        let (connect_host, connect_port) = request.connect_to.clone().unwrap_or_default();
+        let range = |(first, last): &(u16, u16)| v1::StatusRange { first: u32::from(*first), last: u32::from(*last) };
+        let header = |(name, value): &(String, String)| v1::Header { name: name.clone(), value: value.clone() };
         v1::Request {
             name: request.name.clone(),
             weight: request.weight,
@@ -83,17 +127,21 @@ impl From<&Request> for v1::Request {
             host: request.host.clone(),
             port: u32::from(request.port),
             target: request.target.clone(),
-            headers: request
-                .headers
-                .iter()
-                .map(|(name, value)| v1::Header { name: name.clone(), value: value.clone() })
-                .collect(),
+            headers: request.headers.iter().map(header).collect(),
             body: request.body.clone(),
-            error_ranges: request
-                .error_ranges
-                .iter()
-                .map(|(first, last)| v1::StatusRange { first: u32::from(*first), last: u32::from(*last) })
-                .collect(),
+            error_ranges: request.error_ranges.iter().map(range).collect(),
+            version: version as i32,
+            tls: request.tls.as_ref().map(v1::Tls::from),
+            connect_host,
+            connect_port: u32::from(connect_port),
+            authority: request.authority.clone().unwrap_or_default(),
+            templated: request.templated,
+            body_templated: request.body_templated,
+            json: request.json,
+            checks: request.checks.iter().map(v1::Check::from).collect(),
+            captures: request.captures.iter().map(v1::Capture::from).collect(),
+            next: request.next.map_or(0, |next| next + 1),
+            grpc: request.grpc.as_ref().map(v1::Grpc::from),
         }
     }
 }
@@ -101,54 +149,40 @@ impl From<&Request> for v1::Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn get(port: u16) -> Request {
-        Request {
-            name: "home".into(),
-            weight: 1,
-            method: "GET".into(),
-            host: "hello.test".into(),
-            port,
-            target: "/a?b=1".into(),
-            headers: vec![],
-            body: vec![],
-            error_ranges: vec![(400, 599)],
-        }
-    }
+    use crate::client::check::Source;
 
     #[test]
-    fn a_get_names_its_host_and_has_no_length() {
-        let expected = format!("GET /a?b=1 HTTP/1.1\r\nHost: hello.test:8080\r\nUser-Agent: {USER_AGENT}\r\n\r\n");
-        assert_eq!(String::from_utf8(get(8080).encode()).unwrap(), expected);
-        assert_eq!(get(80).authority(), "hello.test");
-        assert_eq!(Request { host: "::1".into(), ..get(81) }.authority(), "[::1]:81");
-    }
-
-    #[test]
-    fn own_headers_replace_ours() {
-        let headers = vec![("HOST".into(), "other".into()), ("user-agent".into(), "me".into())];
-        let text = String::from_utf8(Request { headers, ..get(80) }.encode()).unwrap();
-        assert_eq!(text, "GET /a?b=1 HTTP/1.1\r\nHOST: other\r\nuser-agent: me\r\n\r\n");
-    }
-
-    #[test]
-    fn content_has_a_length_even_when_empty() {
-        let post = Request { method: "POST".into(), ..get(80) };
-        assert!(String::from_utf8(post.encode()).unwrap().contains("Content-Length: 0\r\n"));
-        let with_body = Request { body: b"hey".to_vec(), ..post };
-        assert!(String::from_utf8(with_body.encode()).unwrap().ends_with("Content-Length: 3\r\n\r\nhey"));
+    fn authorities_leave_out_the_default_port() {
+        let to = |host: &str, port| Request { host: host.into(), port, ..Request::default() };
+        assert_eq!(to("hello.test", 80).authority(), "hello.test");
+        assert_eq!(to("::1", 81).authority(), "[::1]:81");
+        let secure = Request { tls: Some(Tls::default()), ..to("hello.test", 443) };
+        assert_eq!(secure.authority(), "hello.test");
+        assert_eq!(Request { authority: Some("other".into()), ..secure }.authority(), "other");
     }
 
     #[test]
     fn statuses_fall_into_inclusive_ranges() {
-        let request = get(80);
+        let request = Request { error_ranges: vec![(400, 599)], ..Request::default() };
         assert!(request.is_error(400) && request.is_error(599));
         assert!(!request.is_error(399) && !request.is_error(600));
     }
 
     #[test]
     fn survives_the_wire() {
-        let request = Request { headers: vec![("A".into(), "b".into())], body: vec![1, 2], ..get(80) };
-        assert_eq!(Request::from(v1::Request::from(&request)), request);
+        let request = Request {
+            headers: vec![("A".into(), "b".into())],
+            body: vec![1, 2],
+            version: Version::Auto,
+            tls: Some(Tls { server_name: Some("x".into()), identity: Some((vec![1], vec![2])), ..Tls::default() }),
+            connect_to: Some(("c".into(), 7)),
+            next: Some(0),
+            checks: vec![Check::Status(200, 299)],
+            captures: vec![Capture { into: 0, from: Source::Json("/a".into()) }],
+            templated: true,
+            body_templated: true,
+            ..Request::default()
+        };
+        assert_eq!(Request::try_from(v1::Request::from(&request)), Ok(request));
     }
 }

@@ -4,35 +4,57 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use loadgrid_proto::ErrorKind;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 
 use super::request::Request;
+use super::secure::{Secure, Version};
 
 /// How long a name may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where a request goes. Requests to one host and port share connections.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where requests go. Requests to the same place over the same protocol share connections.
+#[derive(Clone, Debug)]
 pub struct Target {
+    /// Where the socket goes.
     pub host: String,
     pub port: u16,
     pub addresses: Vec<SocketAddr>,
+    pub version: Version,
+    /// `None`: cleartext.
+    pub secure: Option<Secure>,
+    /// What its connections are expected to speak; with [`Version::Auto`] known once it was reached.
+    pub http2: bool,
 }
 
 /// The targets of a test's requests, each once, and for each request the number of its target.
 ///
 /// # Errors
-/// A sentence for people: which name has no address.
+/// A sentence for people: which name has no address, or what is wrong with certificates.
 pub async fn targets(requests: &[Request]) -> Result<(Vec<Target>, Vec<usize>), String> {
     let mut targets: Vec<Target> = Vec::new();
+    let mut firsts: Vec<&Request> = Vec::new();
     let mut of_request = Vec::with_capacity(requests.len());
     for request in requests {
-        let known = targets.iter().position(|target| target.host == request.host && target.port == request.port);
-        let number = match known {
+        let same = |first: &&Request| {
+            first.connects_to() == request.connects_to()
+                && first.version == request.version
+                && first.tls == request.tls
+                && (request.tls.is_none() || first.host == request.host)
+        };
+        let number = match firsts.iter().position(same) {
             Some(number) => number,
             None => {
-                let addresses = lookup(&request.host, request.port).await?;
-                targets.push(Target { host: request.host.clone(), port: request.port, addresses });
+                let (host, port) = request.connects_to();
+                let secure = request.tls.as_ref().map(|tls| Secure::new(tls, request.version, &request.host));
+                targets.push(Target {
+                    host: host.to_owned(),
+                    port,
+                    addresses: lookup(host, port).await?,
+                    version: request.version,
+                    secure: secure.transpose().map_err(|error| format!("request {}: {error}", request.name))?,
+                    http2: request.version == Version::Http2,
+                });
+                firsts.push(request);
                 targets.len() - 1
             }
         };
@@ -41,7 +63,11 @@ pub async fn targets(requests: &[Request]) -> Result<(Vec<Target>, Vec<usize>), 
     Ok((targets, of_request))
 }
 
-async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+/// The addresses of a name.
+///
+/// # Errors
+/// A sentence for people.
+pub async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let found = tokio::time::timeout(LOOKUP_TIMEOUT, lookup_host((host, port))).await;
     let mend = "check the name in the test's URL, and that this machine's DNS knows it";
     match found {
@@ -58,32 +84,6 @@ async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
             Ok(addresses)
         }
     }
-}
-
-/// Opens and closes one connection to each target, and keeps only the addresses that took one. Sends nothing.
-///
-/// # Errors
-/// A sentence for people: which target can't be reached and why.
-pub async fn reachable(targets: &mut [Target], timeout: Duration) -> Result<(), String> {
-    for target in targets {
-        let mut refusal = None;
-        let mut taken = Vec::new();
-        for address in &target.addresses {
-            match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
-                Ok(Ok(_)) => taken.push(*address),
-                Ok(Err(error)) => refusal = Some((*address, error.to_string())),
-                Err(_) => refusal = Some((*address, format!("no answer in {} s", timeout.as_secs_f64()))),
-            }
-        }
-        if let (true, Some((address, why))) = (taken.is_empty(), refusal) {
-            return Err(format!(
-                "{}:{} ({address}) takes no connection: {why}. Start the service, or mend the URL",
-                target.host, target.port
-            ));
-        }
-        target.addresses = taken;
-    }
-    Ok(())
 }
 
 /// The kind of a failure to connect.

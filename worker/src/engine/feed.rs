@@ -6,7 +6,7 @@ use crate::schedule::{Arrival, Arrivals, Shard, Stripe};
 
 /// The source of a lane's arrivals. Instants are ns of the monotonic clock.
 pub(super) enum Feed {
-    Open { shard: Shard, next: Option<Arrival>, start_ns: u64, taken: [u64; 2], planned: [u64; 2] },
+    Open { shard: Shard, next: Option<Arrival>, start_ns: u64, taken: [u64; 2], planned: [u64; 2], main_offset: u64 },
     Closed(Closed),
 }
 
@@ -26,6 +26,8 @@ pub(super) struct Due {
     pub intended: u64,
     pub request: u32,
     pub warmup: bool,
+    /// Of the arrival in the whole grid; steps that follow have it too.
+    pub number: u64,
 }
 
 impl Feed {
@@ -42,7 +44,7 @@ impl Feed {
         // Counted before the start: here it would make the lane late.
         let (warmup, main) = job.planned.get(index as usize).copied().unwrap_or((0, 0));
         let next = shard.next();
-        Feed::Open { shard, next, start_ns, taken: [0, 0], planned: [main, warmup] }
+        Feed::Open { shard, next, start_ns, taken: [0, 0], planned: [main, warmup], main_offset: job.main_offset }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -60,7 +62,7 @@ impl Feed {
     /// The next arrival, if it is due by now.
     pub(super) fn take(&mut self, now: u64) -> Option<Due> {
         match self {
-            Feed::Open { shard, next, start_ns, taken, .. } => {
+            Feed::Open { shard, next, start_ns, taken, main_offset, .. } => {
                 let arrival = (*next)?;
                 let intended = *start_ns + arrival.due_ns;
                 if intended > now {
@@ -68,7 +70,8 @@ impl Feed {
                 }
                 *next = shard.next();
                 taken[usize::from(arrival.warmup)] += 1;
-                Some(Due { intended, request: arrival.request, warmup: arrival.warmup })
+                let number = arrival.number + if arrival.warmup { 0 } else { *main_offset };
+                Some(Due { intended, request: arrival.request, warmup: arrival.warmup, number })
             }
             Feed::Closed(closed) => closed.take(now),
         }
@@ -102,8 +105,9 @@ impl Closed {
         if !warmup && let Some(quota) = &mut self.quota {
             *quota = quota.checked_sub(1)?;
         }
-        let request = self.mix.pick(u32::from(warmup), self.stripe.number(self.next));
+        let number = self.stripe.number(self.next);
+        let request = self.mix.pick(u32::from(warmup), number);
         self.next += 1;
-        Some(Due { intended: now, request, warmup })
+        Some(Due { intended: now, request, warmup, number })
     }
 }

@@ -118,6 +118,7 @@ impl Pacer {
             let next_due = {
                 let mut core = self.core.borrow_mut();
                 core.dispatch_due(now);
+                core.flush_dirty();
                 if now >= next_sweep {
                     core.sweep(now, stop.load(Ordering::Relaxed));
                     next_sweep = now + SWEEP_NS;

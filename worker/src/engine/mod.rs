@@ -5,19 +5,28 @@
 
 mod connection;
 mod core;
+mod drive;
 mod feed;
+mod flight;
 mod health;
+mod io;
 mod lane;
+mod open;
+mod pool;
+mod send;
 
-use std::io;
+use std::io::Result;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tokio::sync::mpsc;
 
+use crate::client::feed::Feed;
+use crate::client::prepared::Prepared;
 use crate::client::request::Request;
 use crate::client::resolve::Target;
+use crate::client::template::Names;
 use crate::interval::Interval;
 use crate::schedule::{Load, Stripe};
 
@@ -28,7 +37,7 @@ pub use health::CgroupCpu;
 pub const REPORTS_PER_LANE_MAX: usize = 16;
 
 /// A worker's part of a run, complete: nothing in it has to be looked up while the load runs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Job {
     pub load: Load,
     pub seed: u64,
@@ -38,11 +47,24 @@ pub struct Job {
     pub lanes: u32,
     pub total_lanes: u32,
     pub requests: Vec<Request>,
+    /// The same as bytes, see [`prepare`].
+    pub prepared: Vec<Prepared>,
+    pub feeds: Vec<Feed>,
+    /// Added to the numbers of main arrivals, so that no two of a run have the same.
+    pub main_offset: u64,
     pub targets: Vec<Target>,
     /// For each request the number of its target.
     pub target_of: Vec<usize>,
     /// Sockets over all lanes of this worker.
     pub connections: u32,
+    /// Whether the test says how many; else it is a bound.
+    pub connections_fixed: bool,
+    /// Streams at once on one HTTP/2 connection.
+    pub streams: u32,
+    /// 0 for no bound, as in the next two.
+    pub requests_per_connection: u64,
+    pub connection_age_ns: u64,
+    pub resolve_every_ns: u64,
     pub timeout_ns: u64,
     pub max_wait_ns: u64,
     pub interval_ns: u64,
@@ -51,7 +73,30 @@ pub struct Job {
     pub max_body_bytes: u64,
 }
 
+/// A test's requests as bytes. With `close` each is the only one of its connection.
+///
+/// # Errors
+/// A template that does not compile: which request, where, and what there is.
+pub fn prepare(requests: &[Request], names: Names, close: bool) -> std::result::Result<Vec<Prepared>, String> {
+    let prepare = |request: &Request| {
+        Prepared::new(request, names, close).map_err(|error| format!("request {}: {error}", request.name))
+    };
+    requests.iter().map(prepare).collect()
+}
+
 impl Job {
+    /// When a request is given up, counted from when it was sent; ns.
+    fn timeout_of(&self, request: u32) -> u64 {
+        let deadline = self.requests[request as usize].grpc.as_ref().and_then(|grpc| grpc.deadline_ns);
+        deadline.map_or(self.timeout_ns, |deadline| deadline.min(self.timeout_ns))
+    }
+
+    /// Whether what gives a request up is its own deadline.
+    fn has_deadline(&self, request: u32) -> bool {
+        let deadline = self.requests[request as usize].grpc.as_ref().and_then(|grpc| grpc.deadline_ns);
+        deadline.is_some_and(|deadline| deadline <= self.timeout_ns)
+    }
+
     /// The weights of the mix, in order of the requests.
     pub fn weights(&self) -> Vec<u32> {
         self.requests.iter().map(|request| request.weight).collect()
@@ -89,7 +134,7 @@ impl Engine {
     ///
     /// # Errors
     /// The machine gives no thread, timer or poll instance.
-    pub fn start(job: Arc<Job>, start_ns: u64) -> io::Result<Engine> {
+    pub fn start(job: Arc<Job>, start_ns: u64) -> Result<Engine> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, reports) = mpsc::channel(REPORTS_PER_LANE_MAX * job.lanes as usize);
         let engine = Engine { stop: stop.clone(), reports };

@@ -52,7 +52,7 @@ fn warmup_comes_first_and_is_told_apart() {
     let all = union(&load, 3);
     assert_eq!(all.iter().filter(|arrival| arrival.warmup).count(), 20);
     assert!(all[..20].iter().all(|arrival| arrival.warmup));
-    assert_eq!(all[20], Arrival { due_ns: 2_000_000_000, request: 0, warmup: false });
+    assert_eq!(all[20], Arrival { due_ns: 2_000_000_000, request: 0, warmup: false, number: 0 });
     assert_eq!(shard(&load, 1, 3).count(), (7, 3));
 }
 
@@ -163,5 +163,22 @@ proptest! {
         let t = Cursor::new(&profile).inverse_ns(x);
         // One ns of rounding at 2,000/s, and the flat foot of a ramp from zero.
         prop_assert!((profile.cumulative(t) - x).abs() < 1e-3, "Λ({t}) = {} for {x}", profile.cumulative(t));
+    }
+}
+
+#[test]
+fn numbers_are_unique_over_the_grid() {
+    for arrivals in [Arrivals::Uniform, Arrivals::Poisson] {
+        let stages = vec![Stage { from: 500.0, to: 500.0, duration_ns: 2_000_000_000 }];
+        let load = Load { arrivals, stages, warmup_ns: 0, requests: None };
+        let of_lane = |lane| Shard::new(&load, &[1], 3, Stripe { lane, lanes: 5 }).map(|arrival| arrival.number);
+        let mut numbers: Vec<u64> = (0..5).flat_map(of_lane).collect();
+        let count = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), count, "{arrivals:?}");
+        if arrivals == Arrivals::Uniform {
+            assert_eq!(numbers, (0..1000).collect::<Vec<u64>>());
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use loadgrid_proto::v1;
 
+use crate::client::feed::Feed;
 use crate::client::request::Request;
-use crate::client::resolve;
-use crate::engine::Job;
+use crate::client::template::Names;
+use crate::client::{reach, resolve};
+use crate::engine::{self, Job};
 use crate::schedule::{Arrivals, Load, Stage, counts};
 
 /// A connection to see whether the target is there may take so long at the most, ns.
@@ -29,17 +31,37 @@ pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, 
     if assignment.interval_ns == 0 || assignment.timeout_ns == 0 || assignment.requests.is_empty() {
         return Err("the assignment has no interval, no timeout or no request".to_owned());
     }
-    let requests: Vec<Request> = assignment.requests.into_iter().map(Request::from).collect();
+    let requests: Vec<Request> =
+        assignment.requests.into_iter().map(Request::try_from).collect::<Result<_, String>>()?;
+    if requests.iter().any(|request| request.next.is_some_and(|next| next as usize >= requests.len())) {
+        return Err("the assignment has a step that nothing follows".to_owned());
+    }
+    let feeds: Vec<Feed> = assignment.feeds.into_iter().map(Feed::from).collect();
+    let names = Names { feeds: &feeds, captures: &assignment.captures };
+    let prepared = engine::prepare(&requests, names, assignment.requests_per_connection == 1)?;
     let (mut targets, target_of) = resolve::targets(&requests).await?;
     let patience = std::time::Duration::from_nanos(assignment.timeout_ns.min(REACHABLE_NS_MAX));
-    resolve::reachable(&mut targets, patience).await?;
+    reach::reachable(&mut targets, patience).await?;
     let (seed, first, lanes, total) =
         (assignment.seed, assignment.first_lane, assignment.lanes, assignment.total_lanes);
     let of_lanes = load.clone();
+    let numbered = requests.iter().any(|request| request.templated || request.body_templated);
     // Drawing millions of Poisson arrivals takes a while.
-    let planned = tokio::task::spawn_blocking(move || counts(&of_lanes, seed, first, lanes, total)).await;
+    let counted = tokio::task::spawn_blocking(move || {
+        let offset = if numbered { main_offset(&of_lanes, seed, total) } else { 0 };
+        (counts(&of_lanes, seed, first, lanes, total), offset)
+    });
+    let (planned, main_offset) = counted.await.map_err(|error| error.to_string())?;
     Ok(Job {
-        planned: planned.map_err(|error| error.to_string())?,
+        planned,
+        main_offset,
+        prepared,
+        feeds,
+        connections_fixed: assignment.connections_fixed,
+        streams: assignment.streams.max(1),
+        requests_per_connection: assignment.requests_per_connection,
+        connection_age_ns: assignment.connection_age_ns,
+        resolve_every_ns: assignment.resolve_every_ns,
         load,
         seed: assignment.seed,
         first_lane: assignment.first_lane,
@@ -55,6 +77,21 @@ pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, 
         spin: assignment.spin,
         max_body_bytes: assignment.max_body_bytes,
     })
+}
+
+/// One more than the highest number of a warm-up arrival, over all lanes of the grid.
+pub fn main_offset(load: &Load, seed: u64, total_lanes: u32) -> u64 {
+    if load.warmup_ns == 0 {
+        return 0;
+    }
+    match load.arrivals {
+        Arrivals::Closed => 0,
+        Arrivals::Uniform => load.warmup().count(),
+        Arrivals::Poisson => {
+            let counts = counts(load, seed, 0, total_lanes, total_lanes);
+            counts.iter().map(|(warmup, _)| warmup * u64::from(total_lanes)).max().unwrap_or(0)
+        }
+    }
 }
 
 /// A load profile off the wire.

@@ -35,7 +35,14 @@ fn results(per_second: u64, slow_every: u64, dropped: u64) -> Results {
 }
 
 fn context() -> Context<'static> {
-    Context { requests: vec!["home"], seconds: 10.0, confidence: true, max_wait_ns: 10 * SECOND }
+    static NOBODY: BTreeMap<String, Result<f64, String>> = BTreeMap::new();
+    Context {
+        requests: vec![(Group::Http, "home")],
+        outside: &NOBODY,
+        seconds: 10.0,
+        confidence: true,
+        max_wait_ns: 10 * SECOND,
+    }
 }
 
 fn check(results: &Results, slo: &str, verdict: Verdict) -> Judgement {

@@ -18,7 +18,7 @@ fn read_in_steps(input: &[u8], head_request: bool, step: usize) -> Outcome {
     let (mut from, mut to) = (0, 0);
     while to < input.len() {
         to = (to + step).min(input.len());
-        match reader.advance(&input[from..to], head_request) {
+        match reader.advance(&input[from..to], head_request, None) {
             Err(violation) => return Outcome::Violation(violation),
             Ok((used, Some(done))) => {
                 let rest = input.len() - from - used;
@@ -166,11 +166,11 @@ fn a_body_over_the_bound_is_too_large() {
 fn a_reader_is_ready_for_the_next_response() {
     let mut reader = ResponseReader::new(BODY_MAX);
     let input = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 600\r\n\r\n";
-    reader.advance(input, false).unwrap();
+    reader.advance(input, false, None).unwrap();
     reader.reset();
-    let next = reader.advance(b"HTTP/1.1 201 Created\r\nContent-Length: 600\r\n\r\n", false).unwrap();
+    let next = reader.advance(b"HTTP/1.1 201 Created\r\nContent-Length: 600\r\n\r\n", false, None).unwrap();
     assert_eq!(next.1, None);
-    assert_eq!(reader.advance(&[b'x'; 600], false), Ok((600, Some(Done { status: 201, keep_alive: true }))));
+    assert_eq!(reader.advance(&[b'x'; 600], false, None), Ok((600, Some(Done { status: 201, keep_alive: true }))));
 }
 
 #[test]
@@ -182,19 +182,19 @@ fn a_head_that_comes_again_means_the_same_again() {
     let none = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
     for input in [&length[..], length, longer, longer, chunked, chunked, none, none, length] {
         reader.reset();
-        let (used, done) = reader.advance(input, false).unwrap();
+        let (used, done) = reader.advance(input, false, None).unwrap();
         assert_eq!(used, input.len());
         assert_eq!(done.unwrap().keep_alive, input != none);
         // To a HEAD the same head has no content.
         reader.reset();
         let head = input.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-        assert_eq!(reader.advance(&input[..head], true).unwrap().0, head);
-        assert!(reader.advance(b"", true).unwrap().1.is_some());
+        assert_eq!(reader.advance(&input[..head], true, None).unwrap().0, head);
+        assert!(reader.advance(b"", true, None).unwrap().1.is_some());
     }
     let too_large = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BODY_MAX + 1);
     for _ in 0..2 {
         reader.reset();
-        assert_eq!(reader.advance(too_large.as_bytes(), false), Err(Violation::BodyTooLarge));
+        assert_eq!(reader.advance(too_large.as_bytes(), false, None), Err(Violation::BodyTooLarge));
     }
 }
 
@@ -204,5 +204,18 @@ proptest! {
         let framed = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice(), &input].concat();
         read_in_steps(&framed, false, step);
         read_in_steps(&input, false, step);
+    }
+}
+
+#[test]
+fn what_is_kept_is_the_content_without_its_framing() {
+    let input = b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Id:  7 \r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n";
+    for cut in 0..input.len() {
+        let mut reader = ResponseReader::new(1000);
+        let mut kept = Kept::default();
+        let (used, done) = reader.advance(&input[..cut], false, Some(&mut kept)).unwrap();
+        assert_eq!(done, None);
+        assert!(reader.advance(&input[used..], false, Some(&mut kept)).unwrap().1.is_some());
+        assert_eq!((kept.header("x-id"), kept.header("x"), &kept.body[..]), (Some(&b"7"[..]), None, &b"abcde"[..]));
     }
 }

@@ -58,6 +58,8 @@ pub struct Config {
 pub struct Http2<T> {
     /// To be written, in order; the owner takes it.
     pub out: Vec<u8>,
+    /// When what is being taken up came, by the owner's clock.
+    pub now: u64,
     config: Config,
     decoder: Decoder,
     streams: Vec<Option<Stream<T>>>,
@@ -106,6 +108,7 @@ impl<T> Http2<T> {
         frame::window_update(&mut out, 0, CONNECTION_WINDOW - FIRST_WINDOW);
         Http2 {
             out,
+            now: 0,
             config,
             decoder: Decoder::new(LIST_BYTES_MAX),
             streams: Vec::new(),
@@ -303,7 +306,7 @@ impl<T> Http2<T> {
         if head.stream != 0 {
             return Err(Broken::Violation(code::PROTOCOL_ERROR));
         }
-        if payload.len() % 6 != 0 || (head.has(frame::ACK) && !payload.is_empty()) {
+        if !payload.len().is_multiple_of(6) || (head.has(frame::ACK) && !payload.is_empty()) {
             return Err(Broken::Violation(code::FRAME_SIZE_ERROR));
         }
         if head.has(frame::ACK) {
@@ -441,6 +444,7 @@ impl<T> Http2<T> {
             // Decoded all the same: it may change the table (RFC 9113 §4.3).
             None => self.decoder.decode(block, |_, _| {}).map(|()| None),
             Some(stream) => {
+                stream.response.first_byte.get_or_insert(self.now);
                 let mut list = stream.list();
                 let decoded = self.decoder.decode(block, |name, value| list.field(name, value));
                 decoded.map(|()| stream.take(list, ends, (block.len() + frame::HEAD_BYTES) as u64).err())
@@ -532,7 +536,7 @@ impl<T> Http2<T> {
     /// # Errors
     /// RFC 9113 §5.1: a stream that was never opened.
     fn slot(&self, id: u32) -> Result<Option<usize>, Broken> {
-        if id == 0 || id % 2 == 0 || id >= self.next_id {
+        if id == 0 || id.is_multiple_of(2) || id >= self.next_id {
             return Err(Broken::Violation(code::PROTOCOL_ERROR));
         }
         Ok(self.ids.iter().position(|own| *own == id))

@@ -76,6 +76,8 @@ pub struct Response {
     pub status: u16,
     /// gRPC's status, if the response named one.
     pub grpc_status: Option<u16>,
+    /// When its first byte came, by the owner's clock.
+    pub first_byte: Option<u64>,
     pub bytes_sent: u64,
     pub bytes_received: u64,
     /// Messages that came whole.
