@@ -219,15 +219,7 @@ fn verdict(
         verdict = RunVerdict::Fail;
         reasons.push(format!("{failed} of {} objectives failed", judgements.len()));
     }
-    let looks_at_errors =
-        |j: &Judgement| matches!(j.slo.metric.statistic, Statistic::ErrorRate | Statistic::ErrorCount);
-    if coverage.errors > 0 && !judgements.iter().any(looks_at_errors) {
-        let share = 100.0 * coverage.errors as f64 / (coverage.completed + coverage.errors) as f64;
-        reasons.push(format!(
-            "{} requests failed ({share:.2}%), their times are in the quantiles, and no objective looks at errors",
-            coverage.errors
-        ));
-    }
+    reasons.extend(errors_nobody_looks_at(state, judgements));
     if coverage.completed == 0 && coverage.cancelled == 0 {
         verdict = RunVerdict::Fail;
         reasons.push("no request succeeded".to_owned());
@@ -262,6 +254,26 @@ fn verdict(
     }
     reasons.extend(in_doubt);
     (verdict, reasons)
+}
+
+/// Errors of requests that no objective on errors covers.
+fn errors_nobody_looks_at(state: &RunState, judgements: &[Judgement]) -> Option<String> {
+    let groups = state.plan.test.groups();
+    let covered: Vec<Which> = judgements
+        .iter()
+        .filter(|j| matches!(j.slo.metric.statistic, Statistic::ErrorRate | Statistic::ErrorCount))
+        .map(|judgement| evaluate::which(&judgement.slo.metric, &groups))
+        .collect();
+    let numbers = (0..groups.len() as u32).filter(|number| !covered.iter().any(|which| which.has(*number)));
+    let totals = state.results.totals(&Which::Of(numbers.collect()), false);
+    if totals.errors == 0 {
+        return None;
+    }
+    let share = 100.0 * totals.errors as f64 / totals.ended() as f64;
+    Some(format!(
+        "{} requests failed ({share:.2}%), their times are in the quantiles, and no objective looks at errors",
+        totals.errors
+    ))
 }
 
 fn results_left_early(state: &RunState) -> impl Iterator<Item = String> {

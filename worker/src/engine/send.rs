@@ -41,6 +41,7 @@ impl Core {
             (prepared::Http1::Fixed(bytes), _) => Some(&bytes[..]),
             (template, Speaks::Http1(http1)) => {
                 http1.own.clear();
+                content.clear();
                 template.write(&mut http1.own, &mut draw(job, *lane, &flight), content);
                 None
             }
