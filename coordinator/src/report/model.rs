@@ -192,6 +192,13 @@ pub struct Request {
     pub message_gap: Distribution,
 }
 
+impl Request {
+    /// Whether its calls are streams: more messages than one each way.
+    pub fn has_streams(&self) -> bool {
+        self.messages_sent + self.messages_received > 2 * self.count
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
 pub struct Check {
     pub check: String,

@@ -203,9 +203,7 @@ impl Page {
 
     /// Messages of gRPC streams, where there are more of them than calls.
     fn messages(&mut self, report: &Report) {
-        for (name, request) in
-            report.requests.iter().filter(|(_, r)| r.messages_received + r.messages_sent > 2 * r.count)
-        {
+        for (name, request) in report.requests.iter().filter(|(_, request)| request.has_streams()) {
             let rate = request.messages_received as f64 / report.load.duration.max(1e-9);
             let _ = writeln!(self.out);
             self.wrapped(

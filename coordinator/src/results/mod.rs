@@ -200,7 +200,7 @@ impl Results {
         }
         self.connect_time.merge(&interval.connect_time);
         self.handshake_time.merge(&interval.handshake_time);
-        self.timeline.merge(worker, interval);
+        self.timeline.merge(interval, &self.follow_ups);
         Merged::Fresh
     }
 

@@ -4,7 +4,7 @@
 //! [`SECONDS_MAX`] neighbours are put together.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loadgrid_proto::{Recorded, v1};
 use loadgrid_worker::interval::{Interval, Key, Series};
@@ -21,7 +21,8 @@ const PARTS: [Part; 4] = [Part::Latency, Part::ConnectionWait, Part::ServiceTime
 /// How many seconds behind the newest one a second is still expected to change.
 const OPEN_SECONDS: usize = 3;
 
-/// One step of the timeline. Counts are of both phases.
+/// One step of the timeline. Counts are of both phases, and of arrivals of the plan; errors are those of the steps that
+/// follow them as well.
 #[derive(Clone, Debug, Default)]
 pub struct Second {
     pub due: u64,
@@ -75,12 +76,14 @@ impl Cell {
 }
 
 impl Second {
-    fn merge_series(&mut self, key: Key, series: &Series) {
-        self.due += series.due;
-        self.started += series.started;
-        self.completed += series.completed;
+    fn merge_series(&mut self, key: Key, series: &Series, is_arrival: bool) {
+        if is_arrival {
+            self.due += series.due;
+            self.started += series.started;
+            self.completed += series.completed;
+            self.dropped += series.dropped;
+        }
         self.errors += series.errors;
-        self.dropped += series.dropped;
         let parts = [&series.latency, &series.connection_wait, &series.service_time, &series.time_to_first_byte];
         let cells = self.cells.entry(key).or_default();
         cells.iter_mut().zip(parts).for_each(|(cell, recorded)| cell.merge(recorded));
@@ -168,7 +171,7 @@ impl Timeline {
         &self.seconds
     }
 
-    pub(super) fn merge(&mut self, _worker: &str, interval: &Interval) {
+    pub(super) fn merge(&mut self, interval: &Interval, follow_ups: &BTreeSet<u32>) {
         // Lanes report some ms after an interval's end: the middle says which it is. A merged one goes to its last.
         let last_start = interval.end_ns.saturating_sub(self.interval_ns / 2);
         let middle = last_start.max(interval.start_ns.midpoint(interval.end_ns));
@@ -186,7 +189,9 @@ impl Timeline {
         second.in_flight += interval.health.in_flight;
         second.waiting += interval.health.waiting;
         second.connections += interval.health.connections_open;
-        interval.series.iter().for_each(|(key, series)| second.merge_series(*key, series));
+        for (key, series) in &interval.series {
+            second.merge_series(*key, series, !follow_ups.contains(&key.request));
+        }
         let settled = self.seconds.len().saturating_sub(OPEN_SECONDS);
         while self.packed < settled {
             let cells = self.seconds[self.packed].cells.values_mut().flatten();
