@@ -105,15 +105,11 @@ fn a_dry_run_shows_the_plan_and_sends_nothing() {
 }
 
 #[test]
-fn the_first_test_is_valid_and_so_is_every_example() {
+fn the_first_test_is_valid() {
     let dir = scratch("init");
     let file = dir.join("start.yaml");
     std::fs::write(&file, loadgrid(&["init"]).expect_code(0).stdout).unwrap();
     loadgrid(&["validate", file.to_str().unwrap()]).expect_code(0);
-    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    for example in std::fs::read_dir(examples).unwrap() {
-        loadgrid(&["validate", example.unwrap().path().to_str().unwrap()]).expect_code(0);
-    }
 }
 
 #[test]

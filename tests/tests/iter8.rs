@@ -124,7 +124,7 @@ fn values_that_are_not_understood_run_nothing() {
         (vec!["tasks={http}"], vec!["url"]),
         (vec!["tasks={http}", "http.url=http://a/", "http.qsp=5"], vec!["qsp", "qps"]),
         (vec!["tasks={http}", "http.url=http://a/", "http.qps=fast"], vec!["qps"]),
-        (vec!["tasks={http", "http.url=http://a/"], vec!["--set", "tasks"]),
+        (vec!["tasks={http", "http.url=http://a/"], vec!["--set", "not closed"]),
     ] {
         let args: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
         let done = iter8(&state, &[&["launch"][..], &args].concat()).expect_code(2).expect_words(&words);

@@ -262,7 +262,10 @@ async fn before(test: &mut LoadTest, quiet: bool) -> Result<Vec<model::Ready>, F
             }
         };
         let waited = ready::wait(&conditions, say).await.map_err(Failure::not_carried_out)?;
-        spec::complete::complete(test).await.map_err(Failure::not_carried_out)?;
+        spec::complete::complete(test).await.map_err(|error| match error.elsewhere {
+            true => Failure::not_carried_out(error),
+            false => Failure::usage(error),
+        })?;
         let ready = waited.into_iter().map(|waited| model::Ready {
             condition: waited.condition,
             waited: waited.waited_ns as f64 / 1e9,

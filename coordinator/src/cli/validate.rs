@@ -61,7 +61,8 @@ pub(super) fn show_plan(prepared: &Prepared) -> Outcome {
     for (request, url) in test.requests.iter().zip(&test.urls) {
         let body = if request.body.is_empty() { String::new() } else { format!(", {} bytes", request.body.len()) };
         let weight = if request.weight == 0 { "follows".to_owned() } else { format!("weight {}", request.weight) };
-        let _ = writeln!(out, "  {} ({weight}): {} {url}{body}", request.name, request.method);
+        let method = if request.grpc.is_some() { "gRPC" } else { request.method.as_str() };
+        let _ = writeln!(out, "  {} ({weight}): {method} {url}{body}", request.name);
     }
     if plan.is_open_loop() && test.load.stages.len() > 1 {
         let _ = writeln!(out, "Stages");
@@ -99,7 +100,8 @@ pub(super) fn show_plan(prepared: &Prepared) -> Outcome {
     for slo in &test.slos {
         let _ = writeln!(out, "  {}", slo.text);
     }
-    let _ = writeln!(out, "\nNothing was sent.");
+    let untried = if test.pending.is_empty() { "" } else { " Not tried: what comes from URLs or by reflection." };
+    let _ = writeln!(out, "\nNothing was sent.{untried}");
     output::print(&out)?;
     Ok(exit::PASS)
 }

@@ -36,6 +36,16 @@ pub fn own_body(template: &str, report: &Value) -> Result<String, String> {
     tera.render(TEMPLATE, &context).map_err(wrong)
 }
 
+/// Whether a template of loadgrid's own can be read at all.
+///
+/// # Errors
+/// As [`own_body`].
+pub fn check_own(template: &str) -> Result<(), String> {
+    let mut tera = Tera::default();
+    tera.register_filter("json_encode", json_encode);
+    tera.add_raw_template(TEMPLATE, template).map_err(|error| tera_error(&error))
+}
+
 /// Fills in a template of Iter8's `notify` task: Go's language with the report under `.Report`.
 ///
 /// # Errors

@@ -178,12 +178,18 @@ fn by_request(state: &RunState) -> Result<(ByName<Request>, ByName<RequestHistog
         let blocks = results.timeline.blocks(Part::Latency, &which);
         let mut model = request_model(&totals, &blocks);
         model.protocol = protocol(request);
+        let captures = request.captures.iter().map(|capture| {
+            let name = test.captures.get(capture.into).map_or("", String::as_str);
+            format!("capture {name}: {}", capture.from)
+        });
         model.checks = request
             .checks
             .iter()
+            .map(ToString::to_string)
+            .chain(captures)
             .enumerate()
             .map(|(place, check)| Check {
-                check: check.to_string(),
+                check,
                 failed: totals.failed_checks.get(&(place as u32)).copied().unwrap_or(0),
             })
             .collect();

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::model::{Distribution, Report, Request, RunVerdict, Slo, Validity};
+use crate::slo::Statistic;
 use crate::spec::units::show_ns;
 
 /// The width that lines are wrapped to.
@@ -117,6 +118,15 @@ impl Page {
         let coverage =
             format!("{} planned = {} sent + {} dropped + {} lost", load.planned, load.sent, load.dropped, load.lost);
         self.wrapped("Coverage  ", &coverage);
+        let connections = &report.connections;
+        let mut opened = format!("{} opened in {} at the median", connections.opened, seconds(connections.connect_time.p50));
+        if connections.handshake_time.count > 0 {
+            opened += &format!(", TLS handshake {}", seconds(connections.handshake_time.p50));
+        }
+        if connections.goaways + connections.retried > 0 {
+            opened += &format!("; {} ended by GOAWAY, {} requests sent again", connections.goaways, connections.retried);
+        }
+        self.wrapped("Sockets   ", &opened);
         for ready in &report.ready {
             let waited = seconds(Some(ready.waited));
             self.wrapped("Ready     ", &format!("{} after {waited}", ready.condition));
@@ -203,21 +213,24 @@ impl Page {
 
     /// Messages of gRPC streams, where there are more of them than calls.
     fn messages(&mut self, report: &Report) {
+        let streams = |(_, request): &(&String, &Request)| request.has_streams();
+        if report.requests.iter().any(|pair| streams(&pair)) {
+            self.title("Messages of streams");
+        }
         for (name, request) in report.requests.iter().filter(|(_, request)| request.has_streams()) {
             let rate = request.messages_received as f64 / report.load.duration.max(1e-9);
-            let _ = writeln!(self.out);
-            self.wrapped(
-                "Messages  ",
-                &format!(
-                    "{name}: {} sent, {} received ({}); first after {}, gap p50 {}, p99 {}",
-                    request.messages_sent,
-                    request.messages_received,
-                    per_second(rate),
-                    seconds(request.time_to_first_message.p50),
-                    seconds(request.message_gap.p50),
-                    seconds(request.message_gap.p99)
-                ),
+            let mut line = format!(
+                "{} sent, {} received ({}); first after {}",
+                request.messages_sent,
+                request.messages_received,
+                per_second(rate),
+                seconds(request.time_to_first_message.p50),
             );
+            if request.message_gap.count > 0 {
+                let gap = &request.message_gap;
+                line += &format!(", gap p50 {}, p99 {}", seconds(gap.p50), seconds(gap.p99));
+            }
+            self.wrapped(&format!("  {name}: "), &line);
         }
     }
 
@@ -228,7 +241,10 @@ impl Page {
         }
         for metric in &report.outside {
             let value = match (metric.value, &metric.error) {
-                (Some(value), _) => format!("{value} {}", metric.unit.as_deref().unwrap_or_default()),
+                (Some(value), _) => {
+                    let shown = Statistic::Outside.show((value * 1e6).round() / 1e6);
+                    format!("{shown} {}", metric.unit.as_deref().unwrap_or_default())
+                }
                 (None, error) => format!("missing: {}", error.as_deref().unwrap_or("no value")),
             };
             self.wrapped(&format!("  {:<32} ", metric.metric), &value);

@@ -15,8 +15,8 @@ use crate::slo::Part;
 /// Seconds (or, in a longer run, pairs, fours, … of seconds) that are kept apart.
 pub const SECONDS_MAX: usize = 3600;
 
-/// The parts that are kept per second. Dispatch lag is judged over the whole run alone.
-const PARTS: [Part; 4] = [Part::Latency, Part::ConnectionWait, Part::ServiceTime, Part::TimeToFirstByte];
+/// The parts that are kept per second: all of them, for any may have an objective.
+const PARTS: [Part; 7] = Part::ALL;
 
 /// How many seconds behind the newest one a second is still expected to change.
 const OPEN_SECONDS: usize = 3;
@@ -84,7 +84,15 @@ impl Second {
             self.dropped += series.dropped;
         }
         self.errors += series.errors;
-        let parts = [&series.latency, &series.connection_wait, &series.service_time, &series.time_to_first_byte];
+        let parts = PARTS.map(|part| match part {
+            Part::Latency => &series.latency,
+            Part::DispatchLag => &series.dispatch_lag,
+            Part::ConnectionWait => &series.connection_wait,
+            Part::ServiceTime => &series.service_time,
+            Part::TimeToFirstByte => &series.time_to_first_byte,
+            Part::TimeToFirstMessage => &series.time_to_first_message,
+            Part::MessageGap => &series.message_gap,
+        });
         let cells = self.cells.entry(key).or_default();
         cells.iter_mut().zip(parts).for_each(|(cell, recorded)| cell.merge(recorded));
     }

@@ -14,7 +14,7 @@ pub(super) use self::steps::captured_before;
 
 use super::draft::{Draft, DraftConnections, Sourced};
 use super::{LoadTest, Place, SpecError, units};
-use crate::slo::{Group, Slo};
+use crate::slo::{Comparison, Group, Slo};
 
 /// Defaults of what a test may leave out.
 const TIMEOUT_NS: u64 = 10_000_000_000;
@@ -80,6 +80,7 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
         places: requests.places,
         captures: requests.captures,
         pending: requests.pending,
+        file: None,
         feeds,
         ready: draft.ready.iter().map(around::ready).collect::<Checked<_>>()?,
         providers,
@@ -89,6 +90,7 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
     super::complete::check_templates(&test)?;
     around::check_once(&draft, &test)?;
     test.slos = draft.slos.iter().map(|slo| check_slo(slo, &test)).collect::<Checked<_>>()?;
+    check_conflicts(&draft.slos, &test.slos)?;
     Ok(test)
 }
 
@@ -152,6 +154,25 @@ fn check_slo(slo: &Sourced, test: &LoadTest) -> Checked<Slo> {
         }
         _ => Ok(parsed),
     }
+}
+
+/// Two objectives that no value meets.
+fn check_conflicts(written: &[Sourced], slos: &[Slo]) -> Checked<()> {
+    for (number, slo) in slos.iter().enumerate() {
+        let conflicts = |other: &&Slo| {
+            let (low, high) = match (other.comparison, slo.comparison) {
+                (Comparison::AtLeast, Comparison::AtMost) => (other.limit, slo.limit),
+                (Comparison::AtMost, Comparison::AtLeast) => (slo.limit, other.limit),
+                _ => return false,
+            };
+            other.metric == slo.metric && low > high
+        };
+        if let Some(other) = slos[..number].iter().find(conflicts) {
+            let message = format!("'{}' conflicts with '{}': no value meets both", slo.text, other.text);
+            return Err(SpecError::new(written[number].place.clone(), message));
+        }
+    }
+    Ok(())
 }
 
 fn connections(draft: &DraftConnections) -> Checked<Option<u32>> {

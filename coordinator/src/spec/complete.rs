@@ -78,10 +78,15 @@ pub(super) fn finish_local(test: &mut LoadTest) -> Result<(), SpecError> {
 /// # Errors
 /// What can't be had, or is not what it should be, with its place in the test.
 pub async fn complete(test: &mut LoadTest) -> Result<(), SpecError> {
+    let file = test.file.clone();
+    fetch_all(test).await.map_err(|error| SpecError { file, ..error })
+}
+
+async fn fetch_all(test: &mut LoadTest) -> Result<(), SpecError> {
     for pending in std::mem::take(&mut test.pending) {
         match pending {
             Pending::Body { request, url, place } => {
-                let body = get(&url).await.map_err(|error| SpecError::new(place, error))?;
+                let body = get(&url).await.map_err(|error| SpecError::elsewhere(place, error))?;
                 if let Some(request) = test.requests.get_mut(request) {
                     request.body_templated &= body.windows(2).any(|pair| pair == b"{{");
                     request.body = body;
@@ -92,7 +97,7 @@ pub async fn complete(test: &mut LoadTest) -> Result<(), SpecError> {
                 let data = match &call.data {
                     DataSource::Value(data) => data.clone(),
                     DataSource::Url(url) => {
-                        let wrong = |error| SpecError::new(url.place.clone(), error);
+                        let wrong = |error| SpecError::elsewhere(url.place.clone(), error);
                         let text = get(&url.value).await.map_err(wrong)?;
                         grpc_data(&text)
                             .map_err(|error| wrong(format!("what is there is neither JSON nor YAML ({error})")))?
@@ -113,18 +118,18 @@ async fn pool(test: &LoadTest, call: &PendingCall) -> Result<DescriptorPool, Spe
     let (schema, place) = match &call.schema {
         SchemaSource::Local(schema, place) => (schema.clone(), place.clone()),
         SchemaSource::ProtoUrl(url) => {
-            let wrong = |error| SpecError::new(url.place.clone(), error);
+            let wrong = |error| SpecError::elsewhere(url.place.clone(), error);
             let text = get(&url.value).await.map_err(wrong)?;
             let text = String::from_utf8(text).map_err(|_| wrong("what is there is no text".to_owned()))?;
             let name = url.value.rsplit('/').next().unwrap_or("schema.proto").to_owned();
             (Schema::Proto { name, text: Some(text), import_paths: Vec::new() }, url.place.clone())
         }
         SchemaSource::ProtosetUrl(url) => {
-            let bytes = get(&url.value).await.map_err(|error| SpecError::new(url.place.clone(), error))?;
+            let bytes = get(&url.value).await.map_err(|error| SpecError::elsewhere(url.place.clone(), error))?;
             (Schema::Protoset(bytes), url.place.clone())
         }
         SchemaSource::Reflection => {
-            let wrong = |error| SpecError::new(call.call.place.clone(), error);
+            let wrong = |error| SpecError::elsewhere(call.call.place.clone(), error);
             let request = test.requests.get(call.request).ok_or_else(|| wrong("no such request".to_owned()))?;
             let service = call.call.value.rsplit_once(['/', '.']).map_or("", |(service, _)| service);
             let (host, port) = request.connects_to();

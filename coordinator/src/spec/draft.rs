@@ -132,7 +132,6 @@ pub struct DraftProviderMetric {
     pub params: Vec<(String, String)>,
     pub body: Option<String>,
     pub jq: String,
-    pub counter: bool,
     pub unit: Option<String>,
     pub description: Option<String>,
 }
@@ -268,6 +267,7 @@ impl DraftRequest {
             replace(&mut own.value.key, &tls.value.key);
             replace(&mut own.value.server_name, &tls.value.server_name);
             own.value.insecure_skip_verify |= tls.value.insecure_skip_verify;
+            own.place = tls.place.clone();
         }
         if self.grpc.is_some() {
             return;

@@ -103,7 +103,9 @@ pub(super) fn parse(text: &str) -> Result<Draft, SpecError> {
         let message = error.without_snippet().to_string();
         // The place is said once, in front.
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(before, _)| before);
-        SpecError::new(place, plain(message))
+        let foreign = !text.contains("apiVersion");
+        let hint = if foreign { ". It has no apiVersion: if it is Iter8's, see `loadgrid iter8 run -f`" } else { "" };
+        SpecError::new(place, plain(message) + hint)
     })?;
     if file.api_version.value != API_VERSION {
         let message = format!("apiVersion '{}' is not known here: write {API_VERSION}", file.api_version.value);

@@ -62,6 +62,8 @@ pub struct LoadTest {
     pub notices: Vec<Notice>,
     /// What has to be fetched before the test can be sent; see [`complete::complete`].
     pub pending: Vec<Pending>,
+    /// As it was named, for messages.
+    pub file: Option<String>,
 }
 
 /// Who is told of the result.
@@ -130,11 +132,18 @@ pub struct SpecError {
     pub file: Option<String>,
     pub place: Place,
     pub message: String,
+    /// The test may be right: what it takes from elsewhere could not be had.
+    pub elsewhere: bool,
 }
 
 impl SpecError {
     pub fn new(place: Place, message: impl Into<String>) -> Self {
-        SpecError { file: None, place, message: message.into() }
+        SpecError { file: None, place, message: message.into(), elsewhere: false }
+    }
+
+    /// Something that could not be had from elsewhere.
+    pub fn elsewhere(place: Place, message: impl Into<String>) -> Self {
+        SpecError { elsewhere: true, ..SpecError::new(place, message) }
     }
 }
 
@@ -165,7 +174,9 @@ pub fn load(file: Option<(&str, &str)>, flags: Draft) -> Result<LoadTest, SpecEr
         None => Draft::default(),
     };
     let base = check::Base(check::folder(file.map(|(name, _)| name)));
-    check::check(draft.overridden_by(flags), base).map_err(named)
+    let mut test = check::check(draft.overridden_by(flags), base).map_err(named)?;
+    test.file = file.map(|(name, _)| name.to_owned());
+    Ok(test)
 }
 
 #[cfg(test)]

@@ -43,6 +43,16 @@ pub struct Capture {
     pub from: Source,
 }
 
+/// As a test's author would write it.
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Json(pointer) => write!(f, "json {pointer}"),
+            Source::Header(name) => write!(f, "header {name}"),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A string, number or boolean of a JSON body, at a pointer (RFC 6901).
@@ -104,17 +114,17 @@ pub fn first_failed(checks: &[Check], seen: Seen) -> Option<usize> {
     checks.iter().position(|check| !check.holds(seen, &mut json))
 }
 
-/// Takes all values into the session; `false` if one is not there.
-pub fn capture(captures: &[Capture], seen: Seen, session: &mut Session) -> bool {
+/// Takes all values into the session; the number of the first that is not there.
+pub fn first_missed(captures: &[Capture], seen: Seen, session: &mut Session) -> Option<usize> {
     let mut json = Parsed::default();
-    captures.iter().all(|capture| {
+    captures.iter().position(|capture| {
         let value = match &capture.from {
             Source::Header(name) => seen.kept.and_then(|kept| kept.header(name)).map(<[u8]>::to_vec),
             Source::Json(pointer) => json.at(seen, pointer).and_then(text).map(String::into_bytes),
         };
         // A line's end in a value would become one in the next request's head.
         let fits = |value: &Vec<u8>| value.len() <= CAPTURE_BYTES_MAX && !value.iter().any(|byte| *byte < 0x20);
-        value.filter(fits).map(|value| session.set(capture.into, &value)).is_some()
+        value.filter(fits).map(|value| session.set(capture.into, &value)).is_none()
     })
 }
 
@@ -272,7 +282,7 @@ mod tests {
         let seen = Seen { status: 200, grpc_code: None, kept: Some(&kept) };
         let take = |source: Source| {
             let mut session = Session::default();
-            capture(&[Capture { into: 2, from: source }], seen, &mut session).then_some(session)
+            first_missed(&[Capture { into: 2, from: source }], seen, &mut session).is_none().then_some(session)
         };
         let mut expected = Session::default();
         expected.set(2, b"abc");

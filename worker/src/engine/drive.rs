@@ -147,8 +147,10 @@ impl Core {
         }
         if error.is_none() && !request.captures.is_empty() {
             let mut unused = Session::default();
-            let taken = check::capture(&request.captures, seen, session.unwrap_or(&mut unused));
-            error = (!taken).then_some(ErrorKind::Capture);
+            // Captures are numbered on from the checks.
+            let missed = check::first_missed(&request.captures, seen, session.unwrap_or(&mut unused));
+            failed = missed.map(|number| (request.checks.len() + number) as u32);
+            error = missed.map(|_| ErrorKind::Capture);
         }
         let outcome = match grpc_code {
             Some(code) => Outcome::Call { code, error },

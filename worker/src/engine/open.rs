@@ -18,6 +18,9 @@ use crate::client::secure::{Version, handshake_error};
 use crate::clock;
 use crate::recorder::Outcome;
 
+/// A new address may take so long to take a connection.
+const TRY_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A new connection, and how long its parts took; ns.
 struct Opened {
     io: Io,
@@ -169,6 +172,7 @@ impl Core {
         }
         for number in 0..self.pools.len() {
             let (me, job) = (self.me.clone(), self.job.clone());
+            let again = me.clone();
             tokio::task::spawn_local(async move {
                 let target = &job.targets[number];
                 loop {
@@ -176,8 +180,12 @@ impl Core {
                     // A name that can't be looked up for a while keeps its addresses.
                     let found = lookup(&target.host, target.port).await;
                     let Some(me) = me.upgrade() else { return };
-                    if let Ok(addresses) = found {
-                        me.borrow_mut().move_to(number, addresses);
+                    let Ok(addresses) = found else { continue };
+                    let known = me.borrow().pools[number].addresses.clone();
+                    drop(me);
+                    let taken = that_take_connections(addresses, &known).await;
+                    if let Some(me) = again.upgrade().filter(|_| !taken.is_empty()) {
+                        me.borrow_mut().move_to(number, taken);
                     }
                 }
             });
@@ -191,6 +199,19 @@ impl Core {
             self.pools[number].addresses = addresses;
         }
     }
+}
+
+/// Of new addresses those that take a connection: as before the load, a family that the service does not listen on is
+/// none of its addresses. Known ones are not tried, they are in use.
+async fn that_take_connections(addresses: Vec<SocketAddr>, known: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut taken = Vec::new();
+    for address in addresses {
+        let tried = || tokio::time::timeout(TRY_TIMEOUT, TcpStream::connect(address));
+        if known.contains(&address) || matches!(tried().await, Ok(Ok(_))) {
+            taken.push(address);
+        }
+    }
+    taken
 }
 
 /// Connects and secures.

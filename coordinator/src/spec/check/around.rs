@@ -130,19 +130,20 @@ pub(super) fn provider(draft: &Sourced<DraftProvider>) -> Checked<Provider> {
         if !is_name(&metric.name) {
             return Err(SpecError::new(place.clone(), format!("'{}' is no name for a metric", metric.name)));
         }
-        crate::outside::jq::Jq::new(&metric.jq)
-            .map_err(|error| SpecError::new(place.clone(), format!("jq: {error}")))?;
         Ok(ProviderMetric {
             name: metric.name.clone(),
             params: pairs(&metric.params)?,
             body: metric.body.as_ref().map(resolve).transpose()?,
             jq: metric.jq.clone(),
-            kind: if metric.counter { MetricKind::Counter } else { MetricKind::Gauge },
+            kind: MetricKind::Gauge,
             unit: metric.unit.clone(),
             description: metric.description.clone().unwrap_or_default(),
         })
     };
-    Ok(Provider {
+    if provider.metrics.is_empty() {
+        return Err(SpecError::new(place.clone(), "a provider without metrics: name at least one"));
+    }
+    let checked = Provider {
         name: provider.name.clone(),
         url: resolve(&provider.url)?,
         method: provider.method.clone().unwrap_or_else(|| "GET".to_owned()),
@@ -150,7 +151,9 @@ pub(super) fn provider(draft: &Sourced<DraftProvider>) -> Checked<Provider> {
         params: pairs(&provider.params)?,
         body: provider.body.as_ref().map(resolve).transpose()?,
         metrics: provider.metrics.iter().map(metric).collect::<Checked<_>>()?,
-    })
+    };
+    checked.check().map_err(|error| SpecError::new(place.clone(), error))?;
+    Ok(checked)
 }
 
 pub(super) fn notice(draft: &Sourced<DraftNotice>, base: Base) -> Checked<Notice> {
@@ -168,8 +171,14 @@ pub(super) fn notice(draft: &Sourced<DraftNotice>, base: Base) -> Checked<Notice
         }
         None => None,
     };
+    let url = resolve(&notice.url)?;
+    crate::outside::fetch::parsed(&url).map_err(|error| SpecError::new(place.clone(), error))?;
+    if let (Some(path), Some(text)) = (&notice.template, &template) {
+        crate::outside::notify::check_own(text)
+            .map_err(|error| SpecError::new(path.place.clone(), format!("{}:{error}", path.value)))?;
+    }
     Ok(Notice {
-        url: resolve(&notice.url)?,
+        url,
         method: notice.method.clone().unwrap_or_else(|| "POST".to_owned()),
         headers: notice
             .headers

@@ -58,6 +58,11 @@ pub(super) fn requests(draft: &Draft, base: Base) -> Checked<Requests> {
                 if steps.value.is_empty() {
                     return Err(SpecError::new(steps.place.clone(), "no steps: write at least one request"));
                 }
+                group_of_its_own(draft)?;
+                if let Some((name, source)) = steps.value.last().and_then(|last| last.captures.first()) {
+                    let message = format!("nothing follows the last step that could use '{name}'");
+                    return Err(SpecError::new(source.place.clone(), message));
+                }
                 for (place, step) in steps.value.iter().enumerate() {
                     if let Some(weight) = &step.weight {
                         return Err(SpecError::new(
@@ -87,6 +92,17 @@ pub(super) fn requests(draft: &Draft, base: Base) -> Checked<Requests> {
         return Err(SpecError::new(list_place(), message));
     }
     Ok(all)
+}
+
+/// Steps together have a weight and nothing else.
+fn group_of_its_own(draft: &DraftRequest) -> Checked<()> {
+    let name = draft.name.as_ref().map(|name| (name.place.clone(), "a name: metrics are those of each step"));
+    let check = draft.checks.first().map(|check| (check.place.clone(), "checks: write them to a step"));
+    let capture = draft.captures.first().map(|(_, source)| (source.place.clone(), "captures: write them to a step"));
+    match name.or(check).or(capture) {
+        Some((place, what)) => Err(SpecError::new(place, format!("steps together have no {what}"))),
+        None => Ok(()),
+    }
 }
 
 fn weight(draft: &DraftRequest) -> Checked<u32> {

@@ -49,8 +49,6 @@ struct ProviderMetric {
     params: BTreeMap<String, String>,
     body: Option<String>,
     jq: String,
-    #[serde(default)]
-    counter: bool,
     unit: Option<String>,
     description: Option<String>,
 }
@@ -93,9 +91,9 @@ pub(super) fn provider(provider: Spanned<Provider>) -> Sourced<DraftProvider> {
     let Provider { name, url, method, headers, params, body, metrics } = provider.value;
     let metric = |metric: Spanned<ProviderMetric>| {
         let place = place(&metric);
-        let ProviderMetric { name, params, body, jq, counter, unit, description } = metric.value;
+        let ProviderMetric { name, params, body, jq, unit, description } = metric.value;
         let params = params.into_iter().collect();
-        Sourced { value: DraftProviderMetric { name, params, body, jq, counter, unit, description }, place }
+        Sourced { value: DraftProviderMetric { name, params, body, jq, unit, description }, place }
     };
     let value = DraftProvider {
         name,
