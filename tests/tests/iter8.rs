@@ -93,7 +93,7 @@ fn the_grpc_commands_of_the_knative_article_run_report_and_assert() {
     // An error page is no schema.
     let proto = format!("grpc.protoURL={}", page("not here", "404 Not Found"));
     let args = ["launch", "--set", "tasks={grpc}", "--set", &host, "--set", "grpc.call=a.B.C", "--set", &proto];
-    iter8(&state, &args).expect_code(4).expect_words(&["404"]);
+    iter8(&state, &args).expect_code(1).expect_words(&["404"]);
     iter8(&state, &["assert", "-c", "nofailure"]).expect_code(1);
 }
 
@@ -127,7 +127,7 @@ fn values_that_are_not_understood_run_nothing() {
         (vec!["tasks={http", "http.url=http://a/"], vec!["--set", "not closed"]),
     ] {
         let args: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
-        let done = iter8(&state, &[&["launch"][..], &args].concat()).expect_code(2).expect_words(&words);
+        let done = iter8(&state, &[&["launch"][..], &args].concat()).expect_code(1).expect_words(&words);
         assert_eq!(done.stdout, "", "{sets:?}");
     }
     assert!(!state.join("loadgrid").exists(), "nothing was run");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use loadgrid_proto::Recorded;
 use loadgrid_worker::{limits, tls};
 use tokio::sync::watch;
 
@@ -18,6 +19,7 @@ use crate::plan::{Capacity, Plan};
 use crate::report::build::{self, Circumstance};
 use crate::report::{self, Format, Report, model};
 use crate::results::Totals;
+use crate::slo::Part;
 use crate::spec::{self, LoadTest, units};
 
 #[derive(Args)]
@@ -138,8 +140,15 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
     let notices = prepared.plan.test.notices.clone();
     let report = carry_out(prepared)?.report;
     let delivered = deliver(&report, arguments.report.output, &arguments.report.report);
-    notify::tell(&notices, &report)?;
-    delivered
+    match (notify::tell(&notices, &report), delivered) {
+        // The run's own verdict goes before what became of the notice.
+        (Err(failure), Ok(code)) if code != exit::PASS => {
+            output::complain(&format!("error: {}", failure.message));
+            Ok(code)
+        }
+        (Err(failure), Ok(_)) => Err(failure),
+        (_, delivered) => delivered,
+    }
 }
 
 /// Reads and checks a test.
@@ -233,6 +242,8 @@ pub(super) struct Carried {
     pub report: Report,
     /// Everything of the main phase's arrivals, for figures that the report has no place for.
     pub totals: Totals,
+    /// Its latency second by second.
+    pub blocks: Vec<Recorded>,
 }
 
 /// Runs to the end, or to ctrl-C, and builds the report.
@@ -249,7 +260,9 @@ pub(super) fn carry_out(mut prepared: Prepared) -> Result<Carried, Failure> {
     let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let circumstance = Circumstance { started_at, confidence, ready, outside };
     let report = build::build(&state, &circumstance).map_err(Failure::not_carried_out)?;
-    Ok(Carried { report, totals: state.results.totals(&state.results.arrivals(), false) })
+    let arrivals = state.results.arrivals();
+    let blocks = state.results.timeline.blocks(Part::Latency, &arrivals);
+    Ok(Carried { report, totals: state.results.totals(&arrivals, false), blocks })
 }
 
 /// Everything that has to be there before the load: what the test fetches, and what it waits for.

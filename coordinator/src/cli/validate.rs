@@ -96,7 +96,9 @@ pub(super) fn show_plan(prepared: &Prepared) -> Outcome {
     if total > 0 {
         let _ = writeln!(out, "  together {total} requests");
     }
-    let _ = writeln!(out, "Objectives");
+    if !test.slos.is_empty() {
+        let _ = writeln!(out, "Objectives");
+    }
     for slo in &test.slos {
         let _ = writeln!(out, "  {}", slo.text);
     }

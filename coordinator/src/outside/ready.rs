@@ -31,7 +31,7 @@ const NEWS_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// A GET answers with a status in these bounds, both included. Redirects are answers.
-    Http { url: String, status: (u16, u16) },
+    Http { url: String, status: (u16, u16), tls: Tls },
     /// A connection can be opened.
     Tcp { host: String, port: u16 },
     /// `grpc.health.v1` says SERVING; `""` asks for the server as a whole.
@@ -164,7 +164,7 @@ async fn tell(news: &mpsc::Sender<String>, line: String) {
 /// One try, and why it failed.
 async fn attempt(condition: &Condition, bound: Duration) -> Result<(), String> {
     match condition {
-        Condition::Http { url, status } => http(url, *status, bound).await,
+        Condition::Http { url, status, tls } => http(url, *status, tls.clone(), bound).await,
         Condition::Tcp { host, port } => match timeout(bound, TcpStream::connect((bare(host), *port))).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(io_reason(&error)),
@@ -177,9 +177,9 @@ async fn attempt(condition: &Condition, bound: Duration) -> Result<(), String> {
     }
 }
 
-async fn http(url: &str, wanted: (u16, u16), bound: Duration) -> Result<(), String> {
+async fn http(url: &str, wanted: (u16, u16), tls: Tls, bound: Duration) -> Result<(), String> {
     // Loads use no proxy, and a proxy that answers in the target's stead would prove nothing.
-    let fetch = Fetch { timeout: bound, proxies: false, ..Fetch::get(url) };
+    let fetch = Fetch { timeout: bound, proxies: false, tls, ..Fetch::get(url) };
     let answer = off_thread(move || fetch::status(&fetch)).await?;
     if (wanted.0..=wanted.1).contains(&answer.status) {
         return Ok(());

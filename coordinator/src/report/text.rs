@@ -19,7 +19,8 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
     page.head(report);
     page.slos(report);
     page.latencies(report);
-    page.errors("", &report.total);
+    let only = report.requests.values().next().filter(|_| report.requests.len() == 1);
+    page.errors("", only.unwrap_or(&report.total));
     page.requests(report);
     page.messages(report);
     page.beside(report);
@@ -119,12 +120,14 @@ impl Page {
             format!("{} planned = {} sent + {} dropped + {} lost", load.planned, load.sent, load.dropped, load.lost);
         self.wrapped("Coverage  ", &coverage);
         let connections = &report.connections;
-        let mut opened = format!("{} opened in {} at the median", connections.opened, seconds(connections.connect_time.p50));
+        let mut opened =
+            format!("{} opened in {} at the median", connections.opened, seconds(connections.connect_time.p50));
         if connections.handshake_time.count > 0 {
             opened += &format!(", TLS handshake {}", seconds(connections.handshake_time.p50));
         }
         if connections.goaways + connections.retried > 0 {
-            opened += &format!("; {} ended by GOAWAY, {} requests sent again", connections.goaways, connections.retried);
+            opened +=
+                &format!("; {} ended by GOAWAY, {} requests sent again", connections.goaways, connections.retried);
         }
         self.wrapped("Sockets   ", &opened);
         for ready in &report.ready {

@@ -14,7 +14,7 @@ pub(super) use self::steps::captured_before;
 
 use super::draft::{Draft, DraftConnections, Sourced};
 use super::{LoadTest, Place, SpecError, units};
-use crate::slo::{Comparison, Group, Slo};
+use crate::slo::{Comparison, Group, Part, Slo, Statistic};
 
 /// Defaults of what a test may leave out.
 const TIMEOUT_NS: u64 = 10_000_000_000;
@@ -50,7 +50,7 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
     let requests = steps::requests(&draft, base)?;
     let timeout_ns = optional(&draft.timeout, units::duration_ns)?.unwrap_or(TIMEOUT_NS);
     if timeout_ns == 0 || timeout_ns > TIMEOUT_NS_MAX {
-        return Err(at(&draft.timeout, "a timeout lies between 1ms and 600s"));
+        return Err(at(&draft.timeout, "a timeout is more than 0 and at most 600s"));
     }
     let closed = draft.closed_loop.is_some();
     let streams = optional(&draft.connections.streams, |text| match units::whole(text, "a number of streams")? {
@@ -82,7 +82,7 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
         pending: requests.pending,
         file: None,
         feeds,
-        ready: draft.ready.iter().map(around::ready).collect::<Checked<_>>()?,
+        ready: draft.ready.iter().map(|ready| around::ready(ready, base)).collect::<Checked<_>>()?,
         providers,
         notices: draft.notices.iter().map(|notice| around::notice(notice, base)).collect::<Checked<_>>()?,
     };
@@ -137,6 +137,18 @@ fn check_slo(slo: &Sourced, test: &LoadTest) -> Checked<Slo> {
                 parsed.metric
             )),
         };
+    }
+    let of_messages = match parsed.metric.statistic {
+        Statistic::MessageRate => true,
+        Statistic::Quantile(part, _)
+        | Statistic::Mean(part)
+        | Statistic::Stddev(part)
+        | Statistic::Min(part)
+        | Statistic::Max(part) => matches!(part, Part::TimeToFirstMessage | Part::MessageGap),
+        _ => false,
+    };
+    if of_messages && *group == Group::Http {
+        return wrong("messages are gRPC's: write grpc/…".to_owned());
     }
     let groups = test.groups();
     let names: Vec<&str> = groups.iter().filter(|(own, _)| own == group).map(|(_, name)| *name).collect();

@@ -33,7 +33,7 @@ pub struct PendingCall {
 #[derive(Clone, Debug)]
 pub enum SchemaSource {
     Reflection,
-    ProtoUrl(Sourced),
+    ProtoUrl(Sourced, Vec<std::path::PathBuf>),
     ProtosetUrl(Sourced),
     Local(Schema, Place),
 }
@@ -117,12 +117,12 @@ async fn get(url: &str) -> Result<Vec<u8>, String> {
 async fn pool(test: &LoadTest, call: &PendingCall) -> Result<DescriptorPool, SpecError> {
     let (schema, place) = match &call.schema {
         SchemaSource::Local(schema, place) => (schema.clone(), place.clone()),
-        SchemaSource::ProtoUrl(url) => {
+        SchemaSource::ProtoUrl(url, import_paths) => {
             let wrong = |error| SpecError::elsewhere(url.place.clone(), error);
             let text = get(&url.value).await.map_err(wrong)?;
             let text = String::from_utf8(text).map_err(|_| wrong("what is there is no text".to_owned()))?;
             let name = url.value.rsplit('/').next().unwrap_or("schema.proto").to_owned();
-            (Schema::Proto { name, text: Some(text), import_paths: Vec::new() }, url.place.clone())
+            (Schema::Proto { name, text: Some(text), import_paths: import_paths.clone() }, url.place.clone())
         }
         SchemaSource::ProtosetUrl(url) => {
             let bytes = get(&url.value).await.map_err(|error| SpecError::elsewhere(url.place.clone(), error))?;

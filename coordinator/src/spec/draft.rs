@@ -103,6 +103,7 @@ pub struct DraftReady {
     pub tcp: Option<Sourced>,
     pub grpc_health: Option<Sourced>,
     pub service: Option<Sourced>,
+    pub tls: Option<Sourced<DraftTls>>,
     pub timeout: Option<Sourced>,
 }
 

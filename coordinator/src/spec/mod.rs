@@ -160,6 +160,28 @@ impl fmt::Display for SpecError {
 
 impl std::error::Error for SpecError {}
 
+/// Flags for HTTP requests in a test that has none.
+fn flags_that_nothing_takes(draft: &Draft, flags: &Draft) -> Result<(), SpecError> {
+    let http = |request: &DraftRequest| {
+        request
+            .steps
+            .as_ref()
+            .map_or(request.grpc.is_none(), |steps| steps.value.iter().any(|step| step.grpc.is_none()))
+    };
+    let Some(flag) = flags.requests.first().filter(|_| !draft.requests.is_empty() && !draft.requests.iter().any(http))
+    else {
+        return Ok(());
+    };
+    let sourced =
+        [&flag.url, &flag.method, &flag.version].into_iter().flatten().map(|given| given.place.clone()).next();
+    let place = sourced.or(flag.body.as_ref().map(|body| body.place.clone()));
+    let place = place.or(flag.headers.first().map(|(_, value)| value.place.clone()));
+    match place {
+        Some(place) => Err(SpecError::new(place, "it is for HTTP requests, and the test has gRPC calls alone")),
+        None => Ok(()),
+    }
+}
+
 /// Reads a test from a file's text (if there is one) and flags, which win.
 ///
 /// # Errors
@@ -173,6 +195,7 @@ pub fn load(file: Option<(&str, &str)>, flags: Draft) -> Result<LoadTest, SpecEr
         Some((_, text)) => file::parse(text).map_err(named)?,
         None => Draft::default(),
     };
+    flags_that_nothing_takes(&draft, &flags).map_err(named)?;
     let base = check::Base(check::folder(file.map(|(name, _)| name)));
     let mut test = check::check(draft.overridden_by(flags), base).map_err(named)?;
     test.file = file.map(|(name, _)| name.to_owned());

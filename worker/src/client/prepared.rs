@@ -99,7 +99,17 @@ impl Texts {
             Template::compile(&text, escape, names).map_err(|error| format!("{place}: {error}"))
         };
         let header = |(name, value): &(String, String)| {
-            Ok((name.clone(), compile(value, Escape::None, &format!("header {name}"))?))
+            let template = compile(value, Escape::None, &format!("header {name}"))?;
+            // A line's end in a value would become one in the head.
+            for feed in template.feeds().filter_map(|feed| names.feeds.get(feed)) {
+                if feed.values.iter().any(|value| value.bytes().any(|byte| byte < 0x20)) {
+                    let feed = &feed.name;
+                    return Err(format!(
+                        "header {name}: the feed '{feed}' has values of several lines, which no header can carry"
+                    ));
+                }
+            }
+            Ok((name.clone(), template))
         };
         let escape = if request.json { Escape::Json } else { Escape::None };
         let body = match std::str::from_utf8(&request.body) {

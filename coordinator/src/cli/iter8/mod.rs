@@ -21,10 +21,49 @@ use crate::spec::units;
 const ASSERT_EVERY: Duration = Duration::from_secs(3);
 
 #[derive(Args)]
-#[command(args_conflicts_with_subcommands = false)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
+/// Iter8's flags that have no meaning without its cluster, its charts and its log: taken, and said to have none.
+#[derive(Args)]
+struct Cluster {
+    #[arg(short, long, global = true, hide = true)]
+    namespace: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    kubeconfig: Option<String>,
+    #[arg(long, global = true, hide = true)]
+    kube_context: Option<String>,
+    #[arg(short = 'l', long = "loglevel", global = true, hide = true)]
+    log_level: Option<String>,
+    #[arg(long = "chartName", global = true, hide = true)]
+    chart_name: Option<String>,
+    #[arg(long = "localChart", global = true, hide = true)]
+    local_chart: bool,
+    #[arg(long = "chartsParentDir", global = true, hide = true)]
+    charts_parent_dir: Option<String>,
+    #[arg(long = "remoteFolderURL", global = true, hide = true)]
+    remote_folder_url: Option<String>,
+}
+
+impl Cluster {
+    fn say_what_has_no_meaning(&self) {
+        let given = [
+            ("--namespace", self.namespace.is_some()),
+            ("--kubeconfig", self.kubeconfig.is_some()),
+            ("--kube-context", self.kube_context.is_some()),
+            ("--chartName", self.chart_name.as_ref().is_some_and(|name| name != "iter8")),
+            ("--localChart", self.local_chart),
+            ("--chartsParentDir", self.charts_parent_dir.is_some()),
+            ("--remoteFolderURL", self.remote_folder_url.is_some()),
+        ];
+        for (flag, _) in given.into_iter().filter(|(_, given)| *given) {
+            output::complain(&format!("warning: {flag} has no meaning here: no cluster is asked and no chart is read"));
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -141,6 +180,14 @@ struct Report {
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {
     let (Command::Plain(command) | Command::K(command)) = &arguments.command;
+    arguments.cluster.say_what_has_no_meaning();
+    let outcome = outcome(command);
+    // Iter8 knows no other code, and scripts that branch on it neither.
+    let plain = |code: u8| if matches!(code, exit::PASS | exit::INTERRUPTED) { code } else { exit::SLO_FAILED };
+    outcome.map(plain).map_err(|failure| Failure { code: plain(failure.code), ..failure })
+}
+
+fn outcome(command: &Plain) -> Outcome {
     match command {
         Plain::Launch(launch) => self::launch(launch),
         Plain::Run(run) => self::run(run),
@@ -220,7 +267,16 @@ fn assert(assert: &Assert) -> Outcome {
     runtime()?.block_on(async {
         let mut spent = Duration::ZERO;
         loop {
-            let experiment = store.read()?;
+            let experiment = match store.read() {
+                Ok(experiment) => experiment,
+                // It may be about to be launched.
+                Err(_) if spent < timeout => {
+                    tokio::time::sleep(ASSERT_EVERY).await;
+                    spent += ASSERT_EVERY;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
             let outcome = assertion::check(&experiment, &conditions);
             outcome.log.iter().for_each(|line| run::log("info", line));
             if outcome.holds() {

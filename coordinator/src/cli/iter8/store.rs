@@ -88,22 +88,27 @@ impl Store {
             .map_err(|error| iter8_failure(&format!("unable to delete experiment: {}: {error}", folder.display())))
     }
 
-    /// What Iter8's report has no place for: the interval of each objective that was judged at face value.
+    /// Keeps the intervals of a load's percentiles.
+    pub(super) fn keep_intervals(&self, prefix: &str, intervals: &[Interval]) -> Result<(), Failure> {
+        let text = serde_json::to_string(intervals).map_err(Failure::not_carried_out)?;
+        let path = self.native().join(format!("{prefix}.intervals.json"));
+        output::write_file(&path, &text).map_err(Failure::not_carried_out)
+    }
+
+    /// What Iter8's report has no place for: the intervals of the percentiles, whose objectives were judged at face
+    /// value.
     pub(super) fn intervals(&self) -> String {
-        let mut lines = Vec::new();
         let mut paths: Vec<PathBuf> = fs::read_dir(self.native())
             .map_or_else(|_| vec![], |dir| dir.flatten().map(|entry| entry.path()).collect());
+        paths.retain(|path| path.to_string_lossy().ends_with(".intervals.json"));
         paths.sort();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|end| end == "json")) {
-            let Some(run) = fs::read_to_string(path).ok().and_then(|text| report::parse(&text).ok()) else { continue };
-            let prefix = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            for (name, interval) in &run.total.latency_intervals {
-                let bound = |value: Option<f64>| value.map_or("n too small".to_owned(), |s| format!("{:.2}", s * 1e3));
-                let separator = if prefix.starts_with("grpc") { "latency/" } else { "latency-" };
-                let metric = format!("{prefix}/{separator}{} (msec)", name.replace('_', "."));
-                lines.push((metric, format!("[{}, {}]", bound(interval.low), bound(interval.high))));
-            }
-        }
+        let read = |path: &PathBuf| fs::read_to_string(path).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let found: Vec<Interval> = paths.iter().filter_map(read).flat_map(|list: Vec<Interval>| list).collect();
+        let bound = |value: Option<f64>| value.map_or("n too small".to_owned(), |ms| format!("{ms:.2}"));
+        let lines: Vec<(String, String)> = found
+            .into_iter()
+            .map(|(metric, low, high)| (format!("{metric} (msec)"), format!("[{}, {}]", bound(low), bound(high))))
+            .collect();
         let Some(width) = lines.iter().map(|(metric, _)| metric.len()).max() else { return String::new() };
         let mut out = String::from("\nConfidence intervals of percentiles (95%, by loadgrid):\n");
         out += "*******************************************************\n\n";
@@ -113,3 +118,6 @@ impl Store {
         out
     }
 }
+
+/// A percentile's metric and the bounds of its interval, ms; `None` where the sample is too small.
+pub(super) type Interval = (String, Option<f64>, Option<f64>);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::run::{Runner, log};
+use super::store::Interval;
 use super::{Failure, iter8_failure, runtime};
 use crate::cli::run::{self, Carried, ReportFlags};
 use crate::iter8::load::{LoadTask, MetadataSource};
@@ -16,6 +17,7 @@ use crate::outside::provider::{self, MetricKind};
 use crate::outside::ready::{self, Condition};
 use crate::report::model::RunVerdict;
 use crate::results::Totals;
+use crate::slo::confidence::quantile_interval;
 use crate::spec::{self, Draft, LoadTest};
 use loadgrid_proto::histogram::{highest, lowest};
 
@@ -95,6 +97,7 @@ fn load(runner: &mut Runner, load: LoadTask) -> Result<(), Failure> {
             continue;
         }
         let path = runner.store.keep(&plan.prefix, &carried.report)?;
+        runner.store.keep_intervals(&plan.prefix, &intervals(&plan, &carried))?;
         runner.log(&format!("{}: loadgrid's own report is {}", plan.prefix, path.display()));
         if carried.report.verdict == RunVerdict::Invalid {
             let why = carried.report.reasons.join("; ");
@@ -175,6 +178,17 @@ fn record(runner: &mut Runner, plan: &LoadPlan, carried: &Carried) -> Result<(),
         Protocol::Grpc => insights.record_grpc(&plan.prefix, &values, &histogram),
     };
     recorded.map_err(|error| iter8_failure(&error))
+}
+
+/// The interval of each percentile that was measured: (metric, low, high), ms.
+fn intervals(plan: &LoadPlan, carried: &Carried) -> Vec<Interval> {
+    let interval = |percentile: &f64| {
+        let found = quantile_interval(&carried.totals.latency, &carried.blocks, percentile / 100.0)?;
+        let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
+        let metric = format!("{}/{}", plan.prefix, plan.protocol.latency(&format!("p{percentile}")));
+        Some((metric, ms(found.low), ms(found.high)))
+    };
+    plan.percentiles.iter().filter_map(interval).collect()
 }
 
 /// The histogram of latency in ms, neighbours put together until it can be shown.

@@ -12,7 +12,10 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn http(url: &str, status: u16, timeout_ns: u64) -> Ready {
-    Ready { condition: Condition::Http { url: url.to_owned(), status: (status, status) }, timeout_ns }
+    Ready {
+        condition: Condition::Http { url: url.to_owned(), status: (status, status), tls: Tls::default() },
+        timeout_ns,
+    }
 }
 
 /// A port that nobody listens on.

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use loadgrid_worker::client::feed::{Feed, Order};
-use loadgrid_worker::client::secure::Tls;
+use loadgrid_worker::client::secure::{Tls, Version};
 use loadgrid_worker::schedule::Arrivals;
 
-use super::request::host_port;
+use super::request::{host_port, status_range, tls};
 use super::{Base, Checked, is_name, optional, required};
 use crate::outside::feeds;
 use crate::outside::provider::{MetricKind, Provider, ProviderMetric};
@@ -16,15 +16,13 @@ use crate::spec::{LoadTest, Notice, SpecError, When, secret, units};
 
 const READY_TIMEOUT_NS: u64 = 60_000_000_000;
 
-pub(super) fn ready(draft: &Sourced<DraftReady>) -> Checked<Ready> {
+pub(super) fn ready(draft: &Sourced<DraftReady>, base: Base) -> Checked<Ready> {
     let Sourced { value: ready, place } = draft;
     let timeout_ns = optional(&ready.timeout, units::duration_ns)?.unwrap_or(READY_TIMEOUT_NS);
     let wrong = |message: &str| Err(SpecError::new(place.clone(), message));
     let condition = match (&ready.http, &ready.tcp, &ready.grpc_health) {
         (Some(url), None, None) => {
-            let status = optional(&ready.status, |text| {
-                text.trim().parse::<u16>().map_err(|_| format!("'{text}' is no status: write 200"))
-            })?;
+            let status = optional(&ready.status, status_range)?;
             let url = required(url, |text| {
                 let url = secret::resolve(text)?;
                 if url.starts_with("http://") || url.starts_with("https://") {
@@ -33,7 +31,8 @@ pub(super) fn ready(draft: &Sourced<DraftReady>) -> Checked<Ready> {
                     Err(format!("'{text}' is not a URL: write http://HOST/PATH"))
                 }
             })?;
-            Condition::Http { url, status: status.map_or((200, 299), |status| (status, status)) }
+            let tls = tls(ready.tls.as_ref(), Version::Auto, "localhost", base)?;
+            Condition::Http { url, status: status.unwrap_or((200, 299)), tls }
         }
         (None, Some(address), None) => {
             let (host, port) = required(address, host_port)?;
@@ -43,7 +42,8 @@ pub(super) fn ready(draft: &Sourced<DraftReady>) -> Checked<Ready> {
             let secure = address.value.strip_prefix("https://");
             let (host, port) = required(address, |text| host_port(secure.unwrap_or(text)))?;
             let service = ready.service.as_ref().map(|service| service.value.clone()).unwrap_or_default();
-            Condition::GrpcHealth { host, port, service, tls: secure.map(|_| Tls::default()) }
+            let given = ready.tls.as_ref().map(|given| tls(Some(given), Version::Http2, &host, base)).transpose()?;
+            Condition::GrpcHealth { host, port, service, tls: given.or(secure.map(|_| Tls::default())) }
         }
         _ => return wrong("a condition is one of http: URL, tcp: host:port, grpcHealth: host:port"),
     };

@@ -68,27 +68,26 @@ fn is_url(text: &str) -> bool {
 }
 
 fn schema(call: &DraftGrpc, base: Base) -> Checked<SchemaSource> {
+    let import_paths = || call.import_paths.iter().map(|path| base.path(&path.value)).collect();
     match (&call.proto, &call.protoset) {
         (Some(_), Some(protoset)) => {
             Err(SpecError::new(protoset.place.clone(), "give either proto or protoset, not both"))
         }
-        (Some(proto), None) if is_url(&proto.value) => Ok(SchemaSource::ProtoUrl(proto.clone())),
+        (Some(proto), None) if is_url(&proto.value) => Ok(SchemaSource::ProtoUrl(proto.clone(), import_paths())),
         (Some(proto), None) => {
-            let import_paths = call.import_paths.iter().map(|path| base.path(&path.value)).collect();
             let name = base.path(&proto.value).display().to_string();
-            let schema = Schema::Proto { name, text: None, import_paths };
+            let schema = Schema::Proto { name, text: None, import_paths: import_paths() };
             Ok(SchemaSource::Local(schema, proto.place.clone()))
+        }
+        (None, _) if !call.import_paths.is_empty() => {
+            let place = call.import_paths[0].place.clone();
+            Err(SpecError::new(place, "importPaths are for proto: give one, or leave them out"))
         }
         (None, Some(protoset)) if is_url(&protoset.value) => Ok(SchemaSource::ProtosetUrl(protoset.clone())),
         (None, Some(protoset)) => {
             Ok(SchemaSource::Local(Schema::Protoset(base.read(protoset)?), protoset.place.clone()))
         }
-        (None, None) => match call.import_paths.first() {
-            Some(path) => {
-                Err(SpecError::new(path.place.clone(), "importPaths are for proto: give one, or leave them out"))
-            }
-            None => Ok(SchemaSource::Reflection),
-        },
+        (None, None) => Ok(SchemaSource::Reflection),
     }
 }
 

@@ -252,7 +252,7 @@ pub(super) fn header_value(name: &str, value: &Sourced) -> Checked<String> {
     Ok(resolved.trim().to_owned())
 }
 
-fn status_range(text: &str) -> Result<(u16, u16), String> {
+pub(super) fn status_range(text: &str) -> Result<(u16, u16), String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.trim().parse::<u16>(), last.trim().parse::<u16>()) {
         (Ok(first), Ok(last)) if (100..=999).contains(&first) && first <= last => Ok((first, last.min(999))),
@@ -294,6 +294,11 @@ fn check(draft: &DraftCheck, grpc: bool) -> Result<Check, String> {
         (Some(status), None, None, None, None) if equals.is_none() && contains.is_none() => {
             status_range(status).map(|(first, last)| Check::Status(first, last))
         }
+        (None, Some(_), None, None, None)
+            if equals.as_ref().is_some_and(|v| v == "") || contains.as_deref() == Some("") =>
+        {
+            Err("an empty text: leave equals and contains out to ask whether the header is there".to_owned())
+        }
         (None, Some(name), None, None, None) => {
             let rule = match (equals, contains) {
                 (Some(serde_json::Value::String(text)), _) => Rule::Equals(text.clone()),
@@ -327,8 +332,11 @@ fn check_pointer(pointer: &str) -> Result<(), String> {
 }
 
 /// A capture's source, such as `json /access_token`; `into` is its number.
-pub(super) fn capture(text: &Sourced, into: usize) -> Checked<Capture> {
+pub(super) fn capture(text: &Sourced, into: usize, grpc: bool) -> Checked<Capture> {
     let parse = |text: &str| match text.trim().split_once(char::is_whitespace) {
+        Some(("json", _)) if grpc => {
+            Err("a gRPC response is not looked into: capture one of its headers, as header NAME".to_owned())
+        }
         Some(("json", pointer)) => {
             check_pointer(pointer.trim())?;
             Ok(Source::Json(pointer.trim().to_owned()))

@@ -127,7 +127,7 @@ impl Requests {
         request.name = self.name(draft, number)?;
         for (name, source) in &draft.captures {
             let into = self.capture_number(name, source.place.clone())?;
-            request.captures.push(capture(source, into)?);
+            request.captures.push(capture(source, into, draft.grpc.is_some())?);
         }
         self.requests.push(request);
         self.urls.push(url);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::request::{self, Tls};
 use super::{Text, place, sourced};
 use crate::spec::draft::{DraftFeed, DraftNotice, DraftProvider, DraftProviderMetric, DraftReady, Sourced};
 
@@ -16,6 +17,7 @@ pub(super) struct Ready {
     tcp: Option<Text>,
     grpc_health: Option<Text>,
     service: Option<Text>,
+    tls: Option<Spanned<Tls>>,
     timeout: Option<Text>,
 }
 
@@ -67,13 +69,14 @@ pub(super) struct Notice {
 
 pub(super) fn ready(ready: Spanned<Ready>) -> Sourced<DraftReady> {
     let place = place(&ready);
-    let Ready { http, status, tcp, grpc_health, service, timeout } = ready.value;
+    let Ready { http, status, tcp, grpc_health, service, tls, timeout } = ready.value;
     let value = DraftReady {
         http: http.map(sourced),
         status: status.map(sourced),
         tcp: tcp.map(sourced),
         grpc_health: grpc_health.map(sourced),
         service: service.map(sourced),
+        tls: tls.map(request::tls),
         timeout: timeout.map(sourced),
     };
     Sourced { value, place }

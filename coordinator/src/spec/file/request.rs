@@ -54,7 +54,7 @@ struct Body {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Tls {
+pub(super) struct Tls {
     ca: Option<Text>,
     cert: Option<Text>,
     key: Option<Text>,
@@ -158,7 +158,7 @@ fn body(body: Spanned<Body>) -> Result<DraftBody, SpecError> {
     Ok(DraftBody { place, source, template, content_type: content_type.map(sourced) })
 }
 
-fn tls(tls: Spanned<Tls>) -> Sourced<DraftTls> {
+pub(super) fn tls(tls: Spanned<Tls>) -> Sourced<DraftTls> {
     let place: Place = place(&tls);
     let Tls { ca, cert, key, server_name, insecure_skip_verify } = tls.value;
     let value = DraftTls {
