@@ -13,6 +13,9 @@ const SUB_BUCKETS: usize = 2048;
 const HALF: usize = SUB_BUCKETS / 2;
 const SUB_BITS: u32 = 11;
 
+/// Values that one histogram may hold: more than a run can have, and few enough for its sums.
+const COUNT_MAX: u64 = 1 << 40;
+
 /// The largest value that is told apart, ns (18 minutes). What is larger is recorded as this and counted as clamped.
 pub const VALUE_MAX: u64 = (1 << VALUE_BITS) - 1;
 const VALUE_BITS: u32 = 40;
@@ -155,6 +158,9 @@ pub struct Recorded {
 /// Why a histogram from the wire was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DecodeError {
+    /// Sums that the buckets do not allow, or more values than a run can have.
+    #[error("the sums do not fit the buckets")]
+    Sums,
     #[error("histogram payload ends inside a number")]
     Truncated,
     #[error("histogram payload has a number of more than 64 bits")]
@@ -267,7 +273,7 @@ impl Recorded {
             if count == 0 {
                 return Err(DecodeError::Empty);
             }
-            total = total.saturating_add(count);
+            total = total.checked_add(count).filter(|total| *total <= COUNT_MAX).ok_or(DecodeError::Sums)?;
             counts.push((index as u32, count));
             next = index + 1;
         }
@@ -281,10 +287,21 @@ impl Recorded {
         {
             return Err(DecodeError::Extremes);
         }
+        let sum = u128::from(message.sum_low) | u128::from(message.sum_high) << 64;
+        let squares = u128::from(message.squares_low) | u128::from(message.squares_high) << 64;
+        // What the buckets allow; with so many values of at most 2⁴⁰ nothing below overflows.
+        let over = |of: fn(usize) -> u64, power: u32| -> u128 {
+            counts.iter().map(|(index, count)| u128::from(of(*index as usize)).pow(power) * u128::from(*count)).sum()
+        };
+        let sums_fit = (over(lowest, 1)..=over(highest, 1)).contains(&sum)
+            && (over(lowest, 2)..=over(highest, 2)).contains(&squares);
+        if !sums_fit || message.clamped > message.count {
+            return Err(DecodeError::Sums);
+        }
         let summary = Summary {
             count: message.count,
-            sum: u128::from(message.sum_low) | u128::from(message.sum_high) << 64,
-            squares: u128::from(message.squares_low) | u128::from(message.squares_high) << 64,
+            sum,
+            squares,
             min: message.min,
             max: message.max,
             clamped: message.clamped,

@@ -175,8 +175,7 @@ fn steps_hand_values_on() {
         format!(
             r#"  feeds: {{users: {{csv: users.csv}}}}
   requests:
-    - name: buy
-      steps:
+    - steps:
         - name: login
           http: {{url: "{url}login", body: {{json: {{user: "{{{{users.user}}}}", password: x}}}}}}
           capture: {{token: json /{token}}}

@@ -251,7 +251,7 @@ fn grpc_over_tls() {
         "    - grpc: {{target: '{target}', call: helloworld.Greeter.SayHello, data: {{name: x}}, tls: {{ca: ca.pem}}}}"
     );
     let test = write_test(&dir, "secure", &requests, "rate: 50/s, duration: 1s");
-    let report = run(&[&test, "--slo", "grpc/latency/p50 <= 1s"]).expect_code(0).report();
+    let report = run(&[&test, "--slo", "grpc/latency/mean <= 1000"]).expect_code(0).report();
     assert_all_well(&report);
     assert_eq!(report["requests"]["grpc"]["protocol"], "gRPC unary over TLS");
     assert_eq!(server.stop()["calls"]["SayHello"], 50);

@@ -70,6 +70,9 @@ pub struct ResultBody {
     pub iter8_version: Option<String>,
 }
 
+/// Versions that an experiment may compare.
+const VERSIONS_MAX: usize = 1000;
+
 impl Experiment {
     /// Reads an experiment: a map with `spec` and perhaps `result`, or the list of tasks alone. `name` is the file's.
     ///
@@ -247,7 +250,13 @@ fn read_result(mut value: Value) -> Result<ResultBody, Iter8Error> {
             lists.filter_map(Value::as_array_mut).flatten().for_each(|limit| canonical(limit, &["metric", "limit"]));
         }
     }
-    serde_json::from_value(value).map_err(|error| Iter8Error::new("result", error.to_string()))
+    let result: ResultBody =
+        serde_json::from_value(value).map_err(|error| Iter8Error::new("result", error.to_string()))?;
+    // Reports have a column for each.
+    if result.insights.as_ref().is_some_and(|insights| insights.num_versions > VERSIONS_MAX) {
+        return Err(Iter8Error::new("result.insights.numVersions", format!("more than {VERSIONS_MAX} versions")));
+    }
+    Ok(result)
 }
 
 /// Takes out what is null, and puts an empty map for a version that has nothing.

@@ -1,12 +1,20 @@
 //! Helm's values: files merged in their order, then `--set`, `--set-string` and `--set-file`; what a key means is not
 //! known here.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use super::Iter8Error;
 
 /// Indices of lists that may be written to; more is a typing mistake.
 const INDEX_MAX: usize = 65_535;
+
+/// The most steps of a path.
+const STEPS_MAX: usize = 100;
+
+/// The most empty places that all flags together may leave in lists.
+const FILLED_MAX: usize = 1 << 20;
 
 /// What the command line gave, each list in its order.
 #[derive(Clone, Debug, Default)]
@@ -52,9 +60,10 @@ pub fn merge(sources: &Sources, read: &dyn Fn(&str) -> Result<String, String>) -
         (&sources.set_file, Typing::File("--set-file", read)),
     ];
     let mut root = Value::Object(values);
+    let filled = Cell::new(0);
     for (flags, typing) in sets {
         for text in flags {
-            Parser { typing, text, rest: text }.assignments(&mut root)?;
+            Parser { typing, text, rest: text, filled: &filled }.assignments(&mut root)?;
         }
     }
     Ok(root)
@@ -105,6 +114,8 @@ struct Parser<'a> {
     typing: Typing<'a>,
     text: &'a str,
     rest: &'a str,
+    /// Empty places of lists so far.
+    filled: &'a Cell<usize>,
 }
 
 impl Parser<'_> {
@@ -149,6 +160,9 @@ impl Parser<'_> {
                     return Err(self.wrong("a key has no value: write KEY=VALUE, and \\, for a comma in a value"));
                 }
                 '.' | '[' | '=' => {
+                    if path.len() >= STEPS_MAX {
+                        return Err(self.wrong(format!("a path has at most {STEPS_MAX} steps")));
+                    }
                     if !key.is_empty() && !indexed {
                         path.push(Step::Key(std::mem::take(&mut key)));
                     } else if !indexed || !key.is_empty() {
@@ -260,6 +274,11 @@ impl Parser<'_> {
                     map.entry(key.clone()).or_insert(Value::Null)
                 }
                 (Step::Index(index), Value::Array(items)) => {
+                    let filled = self.filled.get() + (*index).saturating_sub(items.len());
+                    if filled > FILLED_MAX {
+                        return Err(self.wrong(format!("lists are left with more than {FILLED_MAX} empty places")));
+                    }
+                    self.filled.set(filled);
                     while items.len() <= *index {
                         items.push(Value::Null);
                     }

@@ -202,8 +202,8 @@ fn percentile(text: &str, part: Part) -> Result<f64, ParseError> {
     let digits = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     match text.parse::<f64>() {
         Ok(100.0) => Err(ParseError(format!("for the 100th percentile write {}-max", part.name()))),
-        // Rounded so that one percentile has one value, however it is written.
-        Ok(percent) if digits && percent > 0.0 && percent < 100.0 => Ok((percent * 1e10).round() / 1e12),
+        // Rounded so that one percentile has one value, however it is written; what rounds to 0 or 100 is none.
+        Ok(percent) if digits && (0.5..1e12 - 0.5).contains(&(percent * 1e10)) => Ok((percent * 1e10).round() / 1e12),
         _ => Err(ParseError(format!("'p{text}' is not a percentile between 0 and 100, such as p99 or p99.9"))),
     }
 }

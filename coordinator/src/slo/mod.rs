@@ -51,6 +51,9 @@ impl FromStr for Slo {
         };
         let metric: Metric = metric.trim().parse()?;
         let limit = limit(value.trim(), &metric.statistic)?;
+        if !limit.is_finite() {
+            return Err(ParseError(format!("the limit '{}' is larger than any value can be", value.trim())));
+        }
         Ok(Slo { text: text.trim().to_owned(), metric, comparison, limit })
     }
 }

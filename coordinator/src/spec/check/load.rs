@@ -8,6 +8,9 @@ use crate::spec::{Place, SpecError, units};
 
 const RATE_MAX: f64 = 1e8;
 
+/// A century; all instants of a run fit into 64 bits then.
+const DURATION_NS_MAX: u64 = 3_200_000_000_000_000_000;
+
 pub(super) fn load(draft: &Draft) -> Checked<Load> {
     let warmup_ns = optional(&draft.warmup, units::duration_ns)?.unwrap_or(0);
     let requests = optional(&draft.count, |text| match units::whole(text, "a number of requests")? {
@@ -69,6 +72,11 @@ pub(super) fn load(draft: &Draft) -> Checked<Load> {
             ));
         }
     };
+    let total = stages.iter().try_fold(warmup_ns, |sum, stage| sum.checked_add(stage.duration_ns));
+    if total.is_none_or(|total| total > DURATION_NS_MAX) {
+        let place = draft.stages.as_ref().map_or(Place::Test, |stages| stages.place.clone());
+        return Err(SpecError::new(place, "the load is longer than a century"));
+    }
     Ok(Load { arrivals, stages, warmup_ns, requests })
 }
 
