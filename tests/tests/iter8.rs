@@ -183,3 +183,20 @@ fn endpoints_are_loads_of_their_own() {
     std::fs::write(&path, document).unwrap();
     loadgrid_tests::program::loadgrid(&["validate", path.to_str().unwrap()]).expect_code(0);
 }
+
+/// Half a load is no result: nothing may pass on it.
+#[test]
+fn an_interrupted_load_is_no_result() {
+    let _alone = alone();
+    let (state, demo) = (scratch("iter8-interrupted"), Demo::start(&["--latency", "fixed:1ms"]));
+    let url = format!("http.url=http://{}/", demo.address);
+    let mut command = Command::new(bin("loadgrid"));
+    command.env("XDG_STATE_HOME", &state).args(["iter8", "launch", "--set", "tasks={http,assess}", "--set", &url]);
+    command.args(["--set", "http.qps=50", "--set", "http.numRequests=3000"]);
+    let mut running = Running::spawn(command);
+    running.await_stderr("left:");
+    running.signal(rustix::process::Signal::INT);
+    running.wait().expect_code(130);
+    iter8(&state, &["assert", "-c", "completed"]).expect_code(1);
+    iter8(&state, &["assert", "-c", "nofailure"]).expect_code(1);
+}

@@ -10,6 +10,7 @@ use crate::spec::{self, When};
 
 /// Sends the notices that are due. One that can't be delivered is said; it is a failure only if the test says so.
 pub(super) fn tell(notices: &[spec::Notice], report: &Report) -> Result<(), Failure> {
+    let mut failed = None;
     for notice in notices {
         if notice.when == When::Failure && report.verdict == RunVerdict::Pass {
             continue;
@@ -19,10 +20,11 @@ pub(super) fn tell(notices: &[spec::Notice], report: &Report) -> Result<(), Fail
         match sent {
             Ok(()) => {}
             Err(why) if notice.soft_failure => output::complain(&format!("warning: a notice was not delivered: {why}")),
-            Err(why) => return Err(Failure::not_carried_out(format!("a notice was not delivered: {why}"))),
+            // The others are told all the same.
+            Err(why) => failed = Some(Failure::not_carried_out(format!("a notice was not delivered: {why}"))),
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 fn compose(notice: &spec::Notice, report: &Report) -> Result<Notice, String> {

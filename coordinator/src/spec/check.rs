@@ -59,6 +59,12 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
     })?;
     let feeds = draft.feeds.iter().map(|(name, feed)| around::feed(name, feed, base)).collect::<Checked<Vec<_>>>()?;
     let providers = draft.providers.iter().map(around::provider).collect::<Checked<Vec<_>>>()?;
+    for (number, provider) in draft.providers.iter().enumerate() {
+        if draft.providers[..number].iter().any(|other| other.value.name == provider.value.name) {
+            let message = format!("two providers are named '{}': names must differ", provider.value.name);
+            return Err(SpecError::new(provider.place.clone(), message));
+        }
+    }
     let mut test = LoadTest {
         name: name(&draft)?,
         named: requests.named,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::run::{Runner, log};
 use super::store::Interval;
-use super::{Failure, iter8_failure, runtime};
+use super::{Failure, exit, iter8_failure, runtime};
 use crate::cli::run::{self, Carried, ReportFlags};
 use crate::iter8::load::{LoadTask, MetadataSource};
 use crate::iter8::task::{CustomMetrics, Notify, Payload, Ready};
@@ -87,12 +87,17 @@ fn load(runner: &mut Runner, load: LoadTask) -> Result<(), Failure> {
         let measured = one_load(runner, &mut plan);
         let carried = match measured {
             Ok(carried) => carried,
-            Err(failure) if alone || failure.code == crate::cli::exit::INTERRUPTED => return Err(failure),
+            Err(failure) if alone || failure.code == exit::INTERRUPTED => return Err(failure),
             Err(failure) => {
                 log("error", &format!("{}: left out: {}", plan.prefix, failure.message));
                 continue;
             }
         };
+        // What is left of an interrupted load is a part of it, and no result.
+        if carried.report.exit_code == exit::INTERRUPTED {
+            let message = format!("{}: interrupted", plan.prefix);
+            return Err(Failure { code: exit::INTERRUPTED, message });
+        }
         if load.warmup {
             continue;
         }

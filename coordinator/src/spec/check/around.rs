@@ -47,6 +47,13 @@ pub(super) fn ready(draft: &Sourced<DraftReady>, base: Base) -> Checked<Ready> {
         }
         _ => return wrong("a condition is one of http: URL, tcp: host:port, grpcHealth: host:port"),
     };
+    let over_tls = match &ready.http {
+        Some(url) => url.value.starts_with("https://"),
+        None => ready.grpc_health.is_some(),
+    };
+    if ready.tls.is_some() && !over_tls {
+        return wrong("tls belongs to an https URL or to grpcHealth");
+    }
     if ready.status.is_some() && ready.http.is_none() {
         return wrong("status belongs to http");
     }

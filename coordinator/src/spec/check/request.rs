@@ -308,6 +308,7 @@ fn check(draft: &DraftCheck, grpc: bool) -> Result<Check, String> {
             };
             Ok(Check::Header { name: name.clone(), rule })
         }
+        (None, None, Some(text), None, None) if text.is_empty() => Err("an empty text is in every body".to_owned()),
         (None, None, Some(text), None, None) if equals.is_none() && contains.is_none() => {
             Ok(Check::BodyContains(text.clone()))
         }

@@ -96,7 +96,7 @@ pub(super) fn requests(draft: &Draft, base: Base) -> Checked<Requests> {
 
 /// Steps together have a weight and nothing else.
 fn group_of_its_own(draft: &DraftRequest) -> Checked<()> {
-    let name = draft.name.as_ref().map(|name| (name.place.clone(), "a name: metrics are those of each step"));
+    let name = draft.name.as_ref().map(|name| (name.place.clone(), "name: metrics are those of each step"));
     let check = draft.checks.first().map(|check| (check.place.clone(), "checks: write them to a step"));
     let capture = draft.captures.first().map(|(_, source)| (source.place.clone(), "captures: write them to a step"));
     match name.or(check).or(capture) {
