@@ -1,6 +1,9 @@
 //! What a run sends, when, and who of the grid sends which part: pure arithmetic over the test and the lanes.
 
+use std::collections::BTreeSet;
+
 use loadgrid_proto::v1;
+use loadgrid_worker::client::secure::Version;
 use loadgrid_worker::schedule::{Arrivals, Stripe, counts};
 use loadgrid_worker::session::job::encode_load;
 
@@ -56,13 +59,14 @@ impl Plan {
         let mut lanes: Vec<u32> = workers.iter().map(|worker| worker.lanes.max(1)).collect();
         let bound = self.connections(workers.len());
         if let Some(connections) = bound {
-            if (connections as usize) < workers.len() {
+            let each = self.connections_a_lane();
+            if u64::from(connections) < workers.len() as u64 * u64::from(each) {
                 return Err(format!(
-                    "{connections} connections can't be dealt out to {} workers: give at least one each (--connections)",
+                    "{connections} connections can't be dealt out to {} workers: give at least {each} each (--connections)",
                     workers.len()
                 ));
             }
-            while lanes.iter().map(|lanes| u64::from(*lanes)).sum::<u64>() > u64::from(connections) {
+            while lanes.iter().map(|lanes| u64::from(*lanes)).sum::<u64>() * u64::from(each) > u64::from(connections) {
                 let most = lanes.iter_mut().max();
                 most.into_iter().for_each(|most| *most -= 1);
             }
@@ -90,6 +94,20 @@ impl Plan {
             first_lane += lanes;
         }
         Ok(shares)
+    }
+
+    /// Connections that a lane has at the least. A busy connection of HTTP/1.1 is soon free for another target; one of
+    /// HTTP/2 may never be: each target has one of its own then. (In a closed loop each has all.)
+    fn connections_a_lane(&self) -> u32 {
+        let requests = &self.test.requests;
+        if !self.is_open_loop() || requests.iter().all(|request| request.version == Version::Http1) {
+            return 1;
+        }
+        let targets: BTreeSet<_> = requests
+            .iter()
+            .map(|request| (request.connects_to(), request.version.name(), request.tls.is_some(), &request.host))
+            .collect();
+        targets.len() as u32
     }
 
     /// Arrivals of a share: (warm-up, main). `None` in the main phase of a closed loop without a count. With Poisson

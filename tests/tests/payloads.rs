@@ -64,6 +64,14 @@ fn weighted_mixes_are_exact_for_any_number_of_workers() {
         }
         before = now;
     }
+    // Whatever the warm-up took, and where nobody plans when.
+    let load = "closedLoop: true, requests: 800, warmup: 300ms, connections: 6";
+    let test = folder.test(&format!("  requests:\n{requests}  load: {{{load}}}\n"));
+    for workers in ["1", "3"] {
+        let report = run(&[&test, "--workers", workers, "--lanes", "2"]).report();
+        let counts = ["a", "b", "c"].map(|name| report["requests"][name]["count"].as_u64().unwrap());
+        assert_eq!(counts, [500, 200, 100], "closed loop, {workers} workers");
+    }
 }
 
 #[test]
@@ -195,6 +203,9 @@ fn steps_hand_values_on() {
         assert_eq!((load["planned"].as_u64(), load["sent"].as_u64()), (Some(200), Some(200)));
         assert_eq!((load["errors"].as_u64(), load["follow_ups"].as_u64()), (Some(50), Some(150)));
         assert_eq!(report["requests"]["order"]["dispatch_lag"]["max"], 0.0);
+        // Workers are compared by arrivals: a slow second step makes none of them stand out.
+        let outliers = report["audit"].as_array().unwrap().iter().find(|gate| gate["gate"] == "worker-outlier");
+        assert!(outliers.is_none_or(|gate| gate["state"] == "ok"), "{outliers:?}");
     }
     // A value that is not there is an error of its own.
     let report = run(&[&folder.test(&steps("no_such_key"))]).report();

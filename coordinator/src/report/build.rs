@@ -1,5 +1,7 @@
 //! A run's state to its report: the figures, the verdict, the exit code.
 
+mod timeline;
+
 use std::collections::BTreeMap;
 
 use loadgrid_proto::Recorded;
@@ -8,10 +10,11 @@ use loadgrid_worker::client::grpc::code_name;
 use loadgrid_worker::client::secure::Version;
 use loadgrid_worker::schedule::{Arrivals, Stage};
 
+use self::timeline::{by_second, spectrum, timeline};
 use super::hdr;
 use super::model::{
     Check, Connections, Distribution, Gate, Histograms, Interval, Load, Outside, Ready, Report, Request,
-    RequestHistograms, RunVerdict, SCHEMA, Second, SecondHistogram, Shown, Slo, Validity, Worker,
+    RequestHistograms, RunVerdict, SCHEMA, Shown, Slo, Validity, Worker,
 };
 use crate::grid::{RunState, StopReason};
 use crate::results::audit::{self, Circumstances, Finding, State};
@@ -28,9 +31,6 @@ const NS: f64 = 1e9;
 /// A run that ends within this share of its planned length has its planned length: the last answers take a moment.
 const OVERRUN: f64 = 0.01;
 const OVERRUN_NS: u64 = 250_000_000;
-
-/// Points of a spectrum per tenfold of 1 / (1 − share).
-const SPECTRUM_POINTS: usize = 40;
 
 /// The quantiles that get an interval in the report, with their names in it.
 const INTERVALS: [(&str, f64); 6] =
@@ -146,6 +146,10 @@ fn notes(state: &RunState) -> Vec<String> {
     let mut notes = Vec::new();
     if !unverified.is_empty() {
         notes.push(format!("certificates were not verified (insecureSkipVerify): {}", unverified.join(", ")));
+    }
+    let dropped = state.results.totals(&Which::Of(test.follow_ups()), false).dropped;
+    if dropped > 0 {
+        notes.push(format!("{dropped} steps that were to follow others waited too long for a connection: never sent"));
     }
     let followed = state.results.followed();
     if followed > 0 {
@@ -518,82 +522,6 @@ fn worker(worker: &WorkerResults, open_loop: bool) -> Worker {
     }
 }
 
-fn timeline(state: &RunState) -> Vec<Second> {
-    let timeline = &state.results.timeline;
-    let end_ns = state.results.end_ns;
-    let (step, seconds) = timeline.whole_seconds();
-    let mut seconds = seconds.into_owned();
-    // The last answers come a moment after the last whole second: a step of some milliseconds of its own would look
-    // like a drop of the rate.
-    while seconds.len() > 1 && end_ns.saturating_sub((seconds.len() as u64 - 1) * step) < step / 4 {
-        if let (Some(rest), Some(last)) = (seconds.pop(), seconds.last_mut()) {
-            last.merge_next(&rest);
-        }
-    }
-    let count = seconds.len();
-    let length = |place: usize| match place + 1 == count {
-        true => step.min(end_ns.saturating_sub(place as u64 * step)).max(1),
-        false => step,
-    };
-    seconds
-        .iter()
-        .enumerate()
-        .map(|(place, second)| step_model(state, (place as u64 * step, step), length(place), second))
-        .collect()
-}
-
-fn step_model(
-    state: &RunState,
-    (from, step): (u64, u64),
-    length: u64,
-    second: &crate::results::timeline::Second,
-) -> Second {
-    let load = &state.plan.test.load;
-    let (warmup, main) = (load.warmup(), load.main());
-    let end = load.warmup_ns + main.duration_ns();
-    let planned_by =
-        |t: u64| warmup.cumulative(t.min(load.warmup_ns)) + main.cumulative(t.saturating_sub(load.warmup_ns));
-    let until = (from + step).min(end);
-    let planned = (state.plan.is_open_loop() && from < end)
-        .then(|| (planned_by(until) - planned_by(from)) / ((until - from) as f64 / NS));
-    let latency = second.part(Part::Latency, &Which::All, None);
-    let service = second.part(Part::ServiceTime, &Which::All, None);
-    let at = |recorded: &Recorded, quantile: f64| recorded.quantile(quantile).map(|ns| ns as f64 / NS);
-    let span = length as f64 / NS;
-    Second {
-        t: from as f64 / NS,
-        length: span,
-        warmup: from < load.warmup_ns,
-        planned_rate: planned,
-        achieved_rate: second.started as f64 / span,
-        completed: second.completed,
-        errors: second.errors,
-        dropped: second.dropped,
-        in_flight: second.in_flight,
-        waiting: second.waiting,
-        connections: second.connections,
-        p50: at(&latency, 0.5),
-        p90: at(&latency, 0.9),
-        p99: at(&latency, 0.99),
-        max: (latency.count() > 0).then(|| latency.summary().max as f64 / NS),
-        service_p50: at(&service, 0.5),
-        service_p99: at(&service, 0.99),
-    }
-}
-
-fn by_second(state: &RunState) -> Result<Vec<SecondHistogram>, String> {
-    let (step_ns, seconds) = state.results.timeline.whole_seconds();
-    let step = step_ns as f64 / NS;
-    let mut histograms = Vec::new();
-    for (place, second) in seconds.iter().enumerate() {
-        let latency = second.part(Part::Latency, &Which::All, Some(false));
-        if latency.count() > 0 {
-            histograms.push(SecondHistogram { t: place as f64 * step, length: step, latency: hdr::encode(&latency)? });
-        }
-    }
-    Ok(histograms)
-}
-
 fn request_histograms(totals: &Totals) -> Result<RequestHistograms, String> {
     let encode = |histogram: &Histogram| hdr::encode(&histogram.to_recorded());
     Ok(RequestHistograms {
@@ -603,19 +531,4 @@ fn request_histograms(totals: &Totals) -> Result<RequestHistograms, String> {
         service_time: encode(&totals.service_time)?,
         time_to_first_byte: encode(&totals.time_to_first_byte)?,
     })
-}
-
-/// The whole spectrum, evenly on a log-percentile axis, to the last sample.
-fn spectrum(histogram: &Histogram) -> Vec<(f64, f64)> {
-    let count = histogram.count();
-    if count == 0 {
-        return Vec::new();
-    }
-    let tenfolds = (count as f64).log10();
-    let points = (tenfolds * SPECTRUM_POINTS as f64).ceil() as usize;
-    let share = |point: usize| 1.0 - 10f64.powf(-(point as f64 / SPECTRUM_POINTS as f64));
-    let mut spectrum: Vec<(f64, f64)> =
-        (0..points).filter_map(|point| Some((share(point), histogram.quantile(share(point))? as f64 / NS))).collect();
-    spectrum.push((1.0, histogram.summary().max as f64 / NS));
-    spectrum
 }

@@ -99,10 +99,10 @@ impl WorkerResults {
                 self.cancelled += series.cancelled;
                 self.dropped += series.dropped;
                 self.late += series.late;
+                self.latency.merge(&series.latency);
+                self.service_time.merge(&series.service_time);
+                self.dispatch_lag.merge(&series.dispatch_lag);
             }
-            self.latency.merge(&series.latency);
-            self.service_time.merge(&series.service_time);
-            self.dispatch_lag.merge(&series.dispatch_lag);
         }
         self.health.add(&interval.health);
         Merged::Fresh

@@ -18,6 +18,9 @@ use crate::clock;
 const BUFFER_BYTES: usize = 16 * 1024;
 const HTTP2_BUFFER_BYTES: usize = 32 * 1024;
 
+/// What may wait to be written to an HTTP/2 connection that still takes requests, bytes.
+const UNSENT_BYTES_MAX: usize = 64 * 1024;
+
 /// What happened on a connection.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -49,6 +52,10 @@ pub(super) struct Connection {
     pub carried: u64,
     /// It takes no more requests.
     pub retired: bool,
+    /// It has given its place up, see [`super::core::Core::drain`].
+    pub drained: bool,
+    /// Writing failed: what has come is still read.
+    write_error: Option<ErrorKind>,
     /// It stands among its pool's free ones.
     pub listed: bool,
     /// Its server's going away was counted.
@@ -114,6 +121,8 @@ impl Connection {
             opened_at: now,
             carried: 0,
             retired: false,
+            drained: false,
+            write_error: None,
             listed: false,
             leaving_counted: false,
             speaks,
@@ -130,7 +139,8 @@ impl Connection {
         !self.retired
             && match &self.speaks {
                 Speaks::Http1(http1) => http1.flight.is_none(),
-                Speaks::Http2(http2) => http2.room() > 0,
+                // Behind a server that does not read nothing more is piled up.
+                Speaks::Http2(http2) => http2.room() > 0 && http2.out.len() - self.written < UNSENT_BYTES_MAX,
             }
     }
 
@@ -171,10 +181,7 @@ impl Connection {
         }
         let (written, rest) = self.io.write_now(&http2.out[self.written..]);
         self.written += written;
-        if self.written == http2.out.len() {
-            http2.out.clear();
-            self.written = 0;
-        }
+        forget_written(http2, &mut self.written);
         if rest {
             self.wake();
         }
@@ -200,14 +207,16 @@ impl Connection {
     }
 
     fn poll_http1(&mut self, cx: &mut Context<'_>, fixed: Option<&[u8]>) -> Poll<Event> {
-        let Connection { io, speaks: Speaks::Http1(http1), buffer, filled, written, .. } = self else {
+        let Connection { io, speaks: Speaks::Http1(http1), buffer, filled, written, write_error, .. } = self else {
             return Poll::Pending;
         };
-        let failed = |error: &io::Error| Poll::Ready(Event::Broken { kind: io_kind(error), at: clock::now_ns() });
         let length = if http1.flight.is_some() {
             let bytes = fixed.unwrap_or(&http1.own);
-            if let Err(error) = write_all(io, cx, bytes, written) {
-                return failed(&error);
+            // A server may have answered, and closed, before it read everything.
+            if write_error.is_none()
+                && let Err(error) = write_all(io, cx, bytes, written)
+            {
+                *write_error = Some(io_kind(&error));
             }
             bytes.len()
         } else {
@@ -221,7 +230,10 @@ impl Connection {
             let received = match ready!(io.poll_read(cx, &mut buffer[*filled..])) {
                 Ok(received) => received,
                 Err(_) if http1.flight.is_none() => return Poll::Ready(Event::ClosedIdle),
-                Err(error) => return failed(&error),
+                Err(error) => {
+                    let kind = write_error.unwrap_or(io_kind(&error));
+                    return Poll::Ready(Event::Broken { kind, at: clock::now_ns() });
+                }
             };
             let at = clock::now_ns();
             if http1.flight.is_none() {
@@ -230,7 +242,7 @@ impl Connection {
             if received == 0 {
                 return Poll::Ready(match http1.reader.end_of_stream() {
                     Some(done) => answered(http1, done, *written, at, false),
-                    None => Event::Broken { kind: ErrorKind::EarlyClose, at },
+                    None => Event::Broken { kind: write_error.unwrap_or(ErrorKind::EarlyClose), at },
                 });
             }
             http1.first_byte.get_or_insert(at);
@@ -254,7 +266,10 @@ impl Connection {
     }
 
     fn poll_http2(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let Connection { io, speaks: Speaks::Http2(http2), buffer, start, filled, written, .. } = self else {
+        let Connection {
+            io, speaks: Speaks::Http2(http2), buffer, start, filled, written, write_error, retired, ..
+        } = self
+        else {
             return Poll::Pending;
         };
         loop {
@@ -280,21 +295,28 @@ impl Connection {
             }
             buffer.copy_within(*start..*filled, 0);
             (*filled, *start) = (*filled - *start, 0);
-            if let Err(error) = write_all(io, cx, &http2.out, written) {
-                return Poll::Ready(Event::Broken { kind: io_kind(&error), at: clock::now_ns() });
+            // What the server said before it closed is still to be read: answers, and what it did not take up.
+            if write_error.is_none()
+                && let Err(error) = write_all(io, cx, &http2.out, written)
+            {
+                *write_error = Some(io_kind(&error));
+                *retired = true;
             }
-            if *written == http2.out.len() {
-                http2.out.clear();
-                *written = 0;
-            }
+            forget_written(http2, written);
             let received = ready!(io.poll_read(cx, &mut buffer[*filled..]));
             let at = clock::now_ns();
             http2.now = at;
             match received {
                 Ok(received @ 1..) => *filled += received,
                 _ if http2.open_streams() == 0 => return Poll::Ready(Event::ClosedIdle),
-                Ok(0) => return Poll::Ready(Event::Broken { kind: ErrorKind::EarlyClose, at }),
-                Err(error) => return Poll::Ready(Event::Broken { kind: io_kind(&error), at }),
+                Ok(0) => {
+                    let kind = write_error.unwrap_or(ErrorKind::EarlyClose);
+                    return Poll::Ready(Event::Broken { kind, at });
+                }
+                Err(error) => {
+                    let kind = write_error.unwrap_or(io_kind(&error));
+                    return Poll::Ready(Event::Broken { kind, at });
+                }
             }
         }
     }
@@ -352,6 +374,17 @@ fn stream_event(event: http2::Event<Flight>, at: u64) -> Event {
         End::Lost(http2::Lost::BodyTooLarge) => failed(ErrorKind::BodyTooLarge),
     };
     Event::Failed { flight, kind, traffic, at }
+}
+
+/// Lets go of what is written.
+fn forget_written(http2: &mut Http2<Flight>, written: &mut usize) {
+    if *written == http2.out.len() {
+        http2.flushed();
+        *written = 0;
+    } else if *written >= UNSENT_BYTES_MAX {
+        http2.out.drain(..*written);
+        *written = 0;
+    }
 }
 
 /// Writes what the socket takes; the rest waits for its being ready.

@@ -51,6 +51,8 @@ pub(super) struct Core {
     /// Open and opening connections, and their bound.
     pub open: usize,
     pub limit: usize,
+    /// Connections that take no more requests and still carry some; not among the open ones.
+    pub draining: usize,
     /// Of a closed loop: what may be in flight.
     places: usize,
     pub in_flight: usize,
@@ -88,6 +90,7 @@ impl Core {
                 generations: 0,
                 serials: 0,
                 open: 0,
+                draining: 0,
                 in_flight: 0,
                 parked: 0,
                 dirty: Vec::new(),
@@ -169,7 +172,7 @@ impl Core {
     /// Gives up what is past its time, or with `cancel` everything.
     fn expire(&mut self, now: u64, cancel: bool) {
         let mut expired = Vec::new();
-        let mut has_room_again = Vec::new();
+        let (mut has_room_again, mut leaving) = (Vec::new(), Vec::new());
         for (key, connection) in &self.connections {
             let is_late = |flight: &Flight| cancel || now > flight.expires;
             match &connection.speaks {
@@ -181,10 +184,14 @@ impl Core {
                     if !connection.listed && connection.has_room() {
                         has_room_again.push(key);
                     }
+                    if connection.is_leaving() && !connection.drained {
+                        leaving.push(key);
+                    }
                 }
             }
         }
         has_room_again.into_iter().for_each(|key| self.list(key));
+        leaving.into_iter().for_each(|key| self.drain(key));
         for (key, slot) in expired {
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let pool = connection.pool;
@@ -243,7 +250,7 @@ impl Core {
         }
         let pool = &mut self.pools[number];
         if pool.waiting.len() >= WAITING_MAX {
-            self.drop(&waiting);
+            self.drop(waiting, now);
             return;
         }
         pool.waiting.push_back(waiting);
@@ -270,7 +277,7 @@ impl Core {
             // Counted from the dispatch: the generator's own lateness is no wait for a connection.
             if now.saturating_sub(first.dispatched) > self.job.max_wait_ns {
                 if let Some(first) = self.pools[number].waiting.pop_front() {
-                    self.drop(&first);
+                    self.drop(first, now);
                     self.place_free();
                 }
             } else if let Some(key) = self.free_connection(number) {
@@ -294,9 +301,18 @@ impl Core {
             return true;
         }
         let idle = (0..self.pools.len()).find_map(|number| self.idle_connection(number));
-        let Some(key) = idle else { return false };
+        let Some(key) = idle.or_else(|| self.useless_connection()) else { return false };
         self.close(key);
         true
+    }
+
+    /// An HTTP/2 connection with nothing in flight that takes nothing either: its server allows no stream.
+    fn useless_connection(&self) -> Option<usize> {
+        if !self.pools.iter().any(|pool| pool.http2) {
+            return None;
+        }
+        let useless = |connection: &Connection| connection.is_idle() && !connection.has_room();
+        self.connections.iter().find(|(_, connection)| useless(connection)).map(|(key, _)| key)
     }
 
     /// A free connection with nothing in flight on it.
@@ -396,16 +412,21 @@ impl Core {
     fn drop_waiting(&mut self) {
         for pool in 0..self.pools.len() {
             while let Some(waiting) = self.pools[pool].waiting.pop_front() {
-                self.drop(&waiting);
+                self.drop(waiting, 0);
             }
         }
     }
 
-    /// What was sent before and came back counts as cancelled: it has started already.
-    fn drop(&mut self, waiting: &Waiting) {
+    /// What was sent before and came back has started already: with a stop it is cancelled, and otherwise refused.
+    fn drop(&mut self, waiting: Waiting, now: u64) {
         let due = waiting.due;
-        if waiting.tries > 0 {
+        if waiting.tries > 0 && self.stop_at.is_some() {
             self.recorder.cancelled(due.warmup, due.request);
+            return;
+        }
+        if waiting.tries > 0 {
+            let flight = Flight::new(waiting, now, now, 0);
+            self.record_unsent(&flight, now, Outcome::Failure(ErrorKind::StreamRefused));
             return;
         }
         self.recorder.dropped(due.warmup, due.request, waiting.dispatched.saturating_sub(due.intended));
@@ -416,6 +437,7 @@ impl Core {
         while let Some(key) = self.dirty.pop() {
             if let Some(connection) = self.connections.get_mut(key) {
                 connection.flush_now();
+                self.list(key);
             }
         }
     }

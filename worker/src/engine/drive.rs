@@ -33,7 +33,15 @@ pub(super) fn drive(core: &mut Core, key: usize, generation: u64, cx: &mut Conte
             }
             Speaks::Http2(_) => None,
         };
-        let Poll::Ready(event) = connection.poll_event(cx, fixed) else { break Poll::Pending };
+        let Poll::Ready(event) = connection.poll_event(cx, fixed) else {
+            // What was written made room, or what the server said.
+            if !connection.listed && matches!(connection.speaks, Speaks::Http2(_)) && connection.has_room() {
+                let pool = connection.pool;
+                core.list(key);
+                core.serve(pool, crate::clock::now_ns());
+            }
+            break Poll::Pending;
+        };
         if !core.happened(key, event) {
             break Poll::Ready(());
         }
@@ -76,10 +84,8 @@ impl Core {
             }
             Event::ClosedIdle | Event::Unsolicited => {
                 self.health.unsolicited += u64::from(matches!(event, Event::Unsolicited));
-                let connection = &self.connections[key];
-                self.health.goaways += u64::from(connection.is_leaving() && !connection.leaving_counted);
                 self.close(key);
-                self.serve(pool, crate::clock::now_ns());
+                self.serve_all(pool, crate::clock::now_ns());
                 return false;
             }
         }
@@ -111,7 +117,7 @@ impl Core {
             match judgement.0 {
                 Outcome::Response { error: None, .. } | Outcome::Call { error: None, .. } => {
                     self.follow(&flight, session, at);
-                    self.serve(pool, at);
+                    self.serve_all(pool, at);
                 }
                 _ => self.go_on(pool, at),
             }

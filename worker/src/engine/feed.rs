@@ -14,6 +14,8 @@ pub(super) struct Closed {
     mix: Mix,
     stripe: Stripe,
     next: u64,
+    /// How far the mix is, in the main phase and in the warm-up.
+    places: [u64; 2],
     /// What is left of the lane's share, if the test has a count.
     quota: Option<u64>,
     main_ns: u64,
@@ -38,7 +40,15 @@ impl Feed {
             let main_ns = start_ns + load.warmup_ns;
             let quota = load.requests.map(|total| stripe.share(total));
             let end_ns = if quota.is_some() { u64::MAX } else { start_ns + load.duration_ns() };
-            return Feed::Closed(Closed { mix: Mix::new(weights, seed), stripe, next: 0, quota, main_ns, end_ns });
+            return Feed::Closed(Closed {
+                mix: Mix::new(weights, seed),
+                stripe,
+                next: 0,
+                places: [0, 0],
+                quota,
+                main_ns,
+                end_ns,
+            });
         }
         let mut shard = Shard::new(load, weights, seed, stripe);
         // Counted before the start: here it would make the lane late.
@@ -106,7 +116,10 @@ impl Closed {
             *quota = quota.checked_sub(1)?;
         }
         let number = self.stripe.number(self.next);
-        let request = self.mix.pick(u32::from(warmup), number);
+        // Each phase has blocks of its own: the shares of the main one are exact whatever came before.
+        let place = &mut self.places[usize::from(warmup)];
+        let request = self.mix.pick(u32::from(warmup), self.stripe.number(*place));
+        *place += 1;
         self.next += 1;
         Some(Due { intended: now, request, warmup, number })
     }

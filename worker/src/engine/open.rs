@@ -126,10 +126,23 @@ impl Core {
             connection.leaving_counted = true;
             self.health.goaways += 1;
         }
-        if connection.retired && connection.is_idle() {
+        if (connection.retired || connection.is_leaving()) && connection.is_idle() {
             self.close(key);
+        } else if connection.retired || connection.is_leaving() {
+            self.drain(key);
         } else {
             self.list(key);
+        }
+    }
+
+    /// A connection that takes no more requests gives its place up: what it still carries is not to keep others waiting.
+    /// At most as many are drained at once as may be open.
+    pub(super) fn drain(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if !connection.drained && self.draining < self.limit && matches!(connection.speaks, Speaks::Http2(_)) {
+            connection.drained = true;
+            self.draining += 1;
+            self.open -= 1;
         }
     }
 
@@ -141,22 +154,29 @@ impl Core {
     }
 
     fn retire(&mut self, goes: impl Fn(&Connection) -> bool) {
-        let mut idle = Vec::new();
+        let mut retired = Vec::new();
         for (key, connection) in self.connections.iter_mut().filter(|(_, connection)| goes(connection)) {
             connection.retired = true;
-            if connection.is_idle() {
-                idle.push(key);
-            }
+            retired.push((key, connection.is_idle()));
         }
-        for key in idle {
-            self.close(key);
+        for (key, idle) in retired {
+            if idle {
+                self.close(key);
+            } else {
+                self.drain(key);
+            }
         }
     }
 
     /// Takes a connection away; what was in flight on it.
     pub(super) fn close(&mut self, key: usize) -> Vec<(Flight, Traffic)> {
         let mut connection = self.connections.remove(key);
-        self.open -= 1;
+        if connection.drained {
+            self.draining -= 1;
+        } else {
+            self.open -= 1;
+        }
+        self.health.goaways += u64::from(connection.is_leaving() && !connection.leaving_counted);
         if connection.listed {
             self.pools[connection.pool].free.retain(|free| *free != key);
         }

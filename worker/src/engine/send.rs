@@ -27,6 +27,9 @@ impl Core {
             Speaks::Http1(_) => self.send_http1(key, flight),
             Speaks::Http2(_) => self.open_stream(key, flight),
         }
+        if self.connections[key].retired {
+            self.drain(key);
+        }
         self.in_flight += 1;
         if first_try {
             self.recorder.started(due.warmup, due.request);

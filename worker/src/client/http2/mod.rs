@@ -3,6 +3,7 @@
 //!
 //! Pure: no socket and no clock. In the steady state it allocates nothing. Each stream carries a tag of its owner's.
 
+mod control;
 pub mod frame;
 mod stream;
 
@@ -84,6 +85,17 @@ pub struct Http2<T> {
     settled: bool,
     /// PINGs and SETTINGS answered since `out` was last empty.
     answers: usize,
+    /// The next block has to say that our table is empty: the server's is smaller than the default.
+    shrink: Shrink,
+}
+
+/// RFC 7541 §4.2: a smaller table has to be acknowledged at the beginning of the next block. Ours is always empty, so
+/// once is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shrink {
+    NotAsked,
+    Due,
+    Said,
 }
 
 /// What the server allows.
@@ -126,7 +138,14 @@ impl<T> Http2<T> {
             data: None,
             settled: false,
             answers: 0,
+            shrink: Shrink::NotAsked,
         }
+    }
+
+    /// All of `out` is written: it is emptied.
+    pub fn flushed(&mut self) {
+        self.out.clear();
+        self.answers = 0;
     }
 
     /// How many streams are open.
@@ -265,131 +284,9 @@ impl<T> Http2<T> {
             frame::HEADERS => self.headers(&head, payload)?,
             frame::CONTINUATION => self.continuation(&head, payload)?,
             frame::RST_STREAM => self.reset(&head, payload)?,
-            _ => {
-                self.control(&head, payload)?;
-                None
-            }
+            _ => self.control(&head, payload)?,
         };
         Ok((frame::HEAD_BYTES + head.length, event))
-    }
-
-    fn control(&mut self, head: &Head, payload: &[u8]) -> Result<(), Broken> {
-        if matches!(head.kind, frame::SETTINGS | frame::PING) {
-            self.answers = if self.out.is_empty() { 1 } else { self.answers + 1 };
-            if self.answers > UNSENT_ANSWERS_MAX {
-                return Err(Broken::Violation(code::ENHANCE_YOUR_CALM));
-            }
-        }
-        match head.kind {
-            frame::SETTINGS => self.settings(head, payload),
-            frame::PING => {
-                let ping: [u8; 8] = payload.try_into().map_err(|_| Broken::Violation(code::FRAME_SIZE_ERROR))?;
-                if head.stream != 0 {
-                    return Err(Broken::Violation(code::PROTOCOL_ERROR));
-                }
-                if !head.has(frame::ACK) {
-                    frame::head(&mut self.out, 8, frame::PING, frame::ACK, 0);
-                    self.out.extend_from_slice(&ping);
-                }
-                Ok(())
-            }
-            frame::GOAWAY => self.go_away(head, payload),
-            frame::WINDOW_UPDATE => self.window_update(head, payload),
-            // RFC 9113 §8.4: pushes were switched off.
-            frame::PUSH_PROMISE => Err(Broken::Violation(code::PROTOCOL_ERROR)),
-            // PRIORITY has no meaning left (§5.3.2), and frames that we do not know have none (§4.1).
-            _ => Ok(()),
-        }
-    }
-
-    fn settings(&mut self, head: &Head, payload: &[u8]) -> Result<(), Broken> {
-        if head.stream != 0 {
-            return Err(Broken::Violation(code::PROTOCOL_ERROR));
-        }
-        if !payload.len().is_multiple_of(6) || (head.has(frame::ACK) && !payload.is_empty()) {
-            return Err(Broken::Violation(code::FRAME_SIZE_ERROR));
-        }
-        if head.has(frame::ACK) {
-            return Ok(());
-        }
-        // RFC 9113 §6.5.3: once the first has come without a word on streams, there is no limit.
-        if !self.settled {
-            self.settled = true;
-            self.peer.streams_max = u32::MAX;
-        }
-        for entry in payload.chunks_exact(6) {
-            let [a, b, c, d, e, f] = *entry else { continue };
-            let value = u32::from_be_bytes([c, d, e, f]);
-            match u16::from_be_bytes([a, b]) {
-                setting::MAX_CONCURRENT_STREAMS => self.peer.streams_max = value,
-                setting::INITIAL_WINDOW_SIZE => self.initial_window(value)?,
-                setting::MAX_FRAME_SIZE => {
-                    if !(16_384..=16_777_215).contains(&value) {
-                        return Err(Broken::Violation(code::PROTOCOL_ERROR));
-                    }
-                    // Larger frames gain nothing: they keep their stream's others waiting.
-                    self.peer.frame_bytes_max = frame::PAYLOAD_BYTES_MAX;
-                }
-                setting::ENABLE_PUSH if value != 0 => return Err(Broken::Violation(code::PROTOCOL_ERROR)),
-                // The size of its decoding table is all one: our blocks add nothing to it.
-                _ => {}
-            }
-        }
-        frame::head(&mut self.out, 0, frame::SETTINGS, frame::ACK, 0);
-        self.pump_all();
-        Ok(())
-    }
-
-    /// RFC 9113 §6.9.2: a change applies to the windows of open streams as well, which may become negative.
-    fn initial_window(&mut self, value: u32) -> Result<(), Broken> {
-        if value > 0x7fff_ffff {
-            return Err(Broken::Violation(code::FLOW_CONTROL_ERROR));
-        }
-        let change = i64::from(value) - i64::from(self.peer.stream_window);
-        self.peer.stream_window = value;
-        for stream in self.streams.iter_mut().flatten() {
-            stream.send_window += change;
-            if stream.send_window > 0x7fff_ffff {
-                return Err(Broken::Violation(code::FLOW_CONTROL_ERROR));
-            }
-        }
-        Ok(())
-    }
-
-    /// RFC 9113 §6.8: streams above the last one were not taken up and may be sent again elsewhere.
-    fn go_away(&mut self, head: &Head, payload: &[u8]) -> Result<(), Broken> {
-        let Some(last) = payload.first_chunk::<4>() else { return Err(Broken::Violation(code::FRAME_SIZE_ERROR)) };
-        let last = u32::from_be_bytes(*last) & 0x7fff_ffff;
-        if head.stream != 0 || self.going_away.is_some_and(|before| last > before) {
-            return Err(Broken::Violation(code::PROTOCOL_ERROR));
-        }
-        self.going_away = Some(last);
-        self.orphans = (0..self.ids.len()).filter(|slot| self.ids[*slot] > last).collect();
-        Ok(())
-    }
-
-    fn window_update(&mut self, head: &Head, payload: &[u8]) -> Result<(), Broken> {
-        let bytes: [u8; 4] = payload.try_into().map_err(|_| Broken::Violation(code::FRAME_SIZE_ERROR))?;
-        let increment = i64::from(u32::from_be_bytes(bytes) & 0x7fff_ffff);
-        if increment == 0 {
-            return Err(Broken::Violation(code::PROTOCOL_ERROR));
-        }
-        if head.stream == 0 {
-            self.send_window += increment;
-            if self.send_window > 0x7fff_ffff {
-                return Err(Broken::Violation(code::FLOW_CONTROL_ERROR));
-            }
-            self.pump_all();
-        } else if let Some(slot) = self.slot(head.stream)? {
-            if let Some(stream) = &mut self.streams[slot] {
-                stream.send_window += increment;
-                if stream.send_window > 0x7fff_ffff {
-                    return Err(Broken::Violation(code::FLOW_CONTROL_ERROR));
-                }
-            }
-            self.pump(slot);
-        }
-        Ok(())
     }
 
     fn reset(&mut self, head: &Head, payload: &[u8]) -> Result<Option<Event<T>>, Broken> {
@@ -559,6 +456,11 @@ impl<T> Http2<T> {
     }
 
     fn write_block(&mut self, id: u32, block: &[u8], ends: bool) -> usize {
+        if self.shrink == Shrink::Due {
+            self.shrink = Shrink::Said;
+            let announced = [&[0x20], block].concat();
+            return self.write_block(id, &announced, ends);
+        }
         let before = self.out.len();
         let end_stream = if ends { frame::END_STREAM } else { 0 };
         let mut pieces = block.chunks(self.peer.frame_bytes_max);

@@ -185,7 +185,10 @@ impl<T> Stream<T> {
     pub fn take(&mut self, list: List, ends: bool, bytes: u64) -> Result<(), Lost> {
         self.response.bytes_received += bytes;
         self.response.kept = list.kept;
-        self.response.grpc_status = list.grpc_status.or(self.response.grpc_status);
+        // gRPC's status stands in the block that ends the stream.
+        if ends {
+            self.response.grpc_status = list.grpc_status;
+        }
         if list.malformed || self.has_trailers {
             return Err(Lost::Malformed);
         }
@@ -265,7 +268,9 @@ impl<T> Stream<T> {
     /// What is wrong with a response that ends here.
     pub fn incomplete(&self) -> Option<Lost> {
         let short = self.length.is_some_and(|length| length != self.body_bytes);
-        let cut = self.reading.messages && (self.prefix_filled > 0 || self.message_left > 0);
+        // A call that failed may have been broken off in the middle of a message: its status says more.
+        let failed = self.response.grpc_status.is_some_and(|code| code != 0);
+        let cut = self.reading.messages && !failed && (self.prefix_filled > 0 || self.message_left > 0);
         (!self.has_fields || short || cut).then_some(Lost::Malformed)
     }
 

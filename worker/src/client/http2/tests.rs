@@ -252,6 +252,37 @@ fn section_6_9_content_waits_for_the_windows() {
     wire.frame(WINDOW_UPDATE, 0, 0, &0x7fff_ffffu32.to_be_bytes()).broken(code::FLOW_CONTROL_ERROR);
     let mut wire = Wire::new();
     wire.frame(WINDOW_UPDATE, 0, 0, &[0; 4]).broken(code::PROTOCOL_ERROR);
+    // Of a stream it is the stream's error: the connection goes on.
+    let mut wire = Wire::new();
+    wire.get(1);
+    wire.get(2);
+    wire.frame(WINDOW_UPDATE, 0, 1, &[0; 4]);
+    assert_eq!(wire.ended().1, End::Lost(Lost::Malformed));
+    wire.headers(3, OK, true);
+    assert_eq!(wire.ended().1, End::Complete);
+}
+
+/// RFC 7541 §4.2: a server that wants a smaller table is told at the beginning of the next block, once.
+#[test]
+fn a_smaller_table_is_acknowledged_in_the_next_block() {
+    let mut wire = Wire::new();
+    settings(&mut wire.server, &[(setting::HEADER_TABLE_SIZE, 0)]);
+    wire.run().unwrap();
+    wire.client.out.clear();
+    wire.get(1);
+    assert_eq!(wire.client.out[HEAD_BYTES], 0x20);
+    wire.client.out.clear();
+    wire.get(2);
+    assert_eq!(wire.client.out[HEAD_BYTES], 0x82);
+}
+
+#[test]
+fn grpc_status_stands_where_the_stream_ends() {
+    let mut wire = Wire::new();
+    wire.grpc(1);
+    wire.headers(1, &[(":status", "200"), ("grpc-status", "0")], false).frame(DATA, END_STREAM, 1, &[0; 5]);
+    let Some(Event::Ended { response, .. }) = wire.run().unwrap().pop() else { panic!() };
+    assert_eq!(response.grpc_status, None);
 }
 
 #[test]
