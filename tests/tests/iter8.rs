@@ -200,3 +200,35 @@ fn an_interrupted_load_is_no_result() {
     iter8(&state, &["assert", "-c", "completed"]).expect_code(1);
     iter8(&state, &["assert", "-c", "nofailure"]).expect_code(1);
 }
+
+/// Metrics of a provider by Iter8's template, and a notification; both by URL.
+#[test]
+fn custom_metrics_and_notifications() {
+    let _alone = alone();
+    let (state, demo) = (scratch("iter8-custom"), Demo::start(&["--latency", "fixed:1ms"]));
+    let prometheus = page(r#"{"data":{"result":[{"value":[1700000000,"42"]}]}}"#, "200 OK");
+    let template = format!(
+        "url: {prometheus}api/v1/query\nprovider: prom\nmethod: GET\nmetrics:\n- name: request-count\n  type: counter\n  description: requests\n  params:\n  - name: query\n    value: sum(requests{{{{- if .labels.app }}}}_{{{{ .labels.app }}}}{{{{ end }}}}[{{{{ .elapsedTimeSeconds }}}}s])\n  jqExpression: .data.result[0].value[1] | tonumber\n"
+    );
+    let template = page(template.leak(), "200 OK");
+    let sets = [
+        "tasks={http,custommetrics,assess,slack}".to_owned(),
+        format!("http.url=http://{}/", demo.address),
+        "http.numRequests=20".to_owned(),
+        "http.qps=40".to_owned(),
+        format!("custommetrics.templates.prom={template}"),
+        "custommetrics.values.labels.app=shop".to_owned(),
+        "assess.SLOs.upper.prom/request-count=42".to_owned(),
+        "assess.SLOs.lower.prom/nothing=1".to_owned(),
+        format!("slack.url={}", page("", "404 Not Found")),
+        format!("slack.payloadTemplateURL={}", page("{\"text\": {{ .Report.completed | toJson }}}", "200 OK")),
+    ];
+    let args: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let done = iter8(&state, &[&["launch"][..], &args].concat()).expect_code(0);
+    // A notification that nobody took is said, and fails nothing: softFailure is the default.
+    assert!(done.stderr.contains("not delivered") && done.stderr.contains("404"), "{}", done.stderr);
+    let report = iter8(&state, &["report"]).stdout;
+    assert!(report.contains("prom/request-count <= 42 | true"), "{report}");
+    assert!(report.contains("1 <= prom/nothing") && report.contains("| false"), "{report}");
+    iter8(&state, &["assert", "-c", "slos"]).expect_code(1);
+}
