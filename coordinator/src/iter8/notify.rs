@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Iter8Error;
 use super::experiment::Experiment;
 use super::task::Payload;
+use crate::outside::notify::iter8_body;
 
 /// The report as templates see it, under `.Report`.
 ///
@@ -36,38 +37,10 @@ pub fn body(payload: &Payload, template: &str, report: &Value) -> Result<Option<
         Payload::None => None,
         Payload::Github => Some(json!({"event_type": "iter8", "client_payload": report}).to_string()),
         Payload::Slack => Some(json!({"text": format!("Your Iter8 report is ready: ```{report:#}```")}).to_string()),
-        Payload::Template(_) => Some(fill(template, report)?),
-    })
-}
-
-/// Fills in `{{ .Report }}`, a field of it, and either through `toJson` or `toPrettyJson`.
-fn fill(template: &str, report: &Value) -> Result<String, Iter8Error> {
-    let wrong = |inside: &str| {
-        let known = "{{ .Report }}, {{ .Report.FIELD }}, and either with | toJson or | toPrettyJson";
-        Iter8Error::new(
-            "payloadTemplateURL",
-            format!("'{{{{{inside}}}}}' is not known in a template here: there are {known}"),
-        )
-    };
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (inside, behind) = after.split_once("}}").ok_or_else(|| wrong("…"))?;
-        out.push_str(before);
-        let mut steps = inside.trim_matches('-').split('|').map(str::trim);
-        let path = steps.next().and_then(|path| path.strip_prefix(".Report")).ok_or_else(|| wrong(inside))?;
-        let pointer = path.replace('.', "/");
-        let value = report.pointer(&pointer).ok_or_else(|| wrong(inside))?;
-        match (steps.next(), steps.next()) {
-            (None, _) => out.push_str(&super::fields::text(value).unwrap_or_else(|| value.to_string())),
-            (Some("toJson"), None) => out.push_str(&value.to_string()),
-            (Some("toPrettyJson"), None) => out.push_str(&format!("{value:#}")),
-            _ => return Err(wrong(inside)),
+        Payload::Template(_) => {
+            Some(iter8_body(template, report).map_err(|error| Iter8Error::new("payloadTemplateURL", error))?)
         }
-        rest = behind;
-    }
-    out.push_str(rest);
-    Ok(out)
+    })
 }
 
 #[cfg(test)]
@@ -98,7 +71,7 @@ mod tests {
     fn templates_are_filled_in_or_refused() {
         let own = Payload::Template("u".into());
         let template = "{\"n\": {{ .Report.numTasks }}, \"at\": {{- .Report.timeStamp | toJson -}}}";
-        assert_eq!(of(&own, template).unwrap().unwrap(), "{\"n\": 4, \"at\": \"2023-01-01T00:00:00Z\"}");
+        assert_eq!(of(&own, template).unwrap().unwrap(), "{\"n\": 4, \"at\":\"2023-01-01T00:00:00Z\"}");
         for template in [
             "{{ if .Report }}",
             "{{ .Report.nope }}",

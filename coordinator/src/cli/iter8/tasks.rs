@@ -284,13 +284,11 @@ fn compose(runner: &Runner, task: &Notify) -> Result<crate::outside::notify::Not
         pairs.iter().map(|(name, value)| Ok((name.clone(), secret(value)?))).collect()
     };
     let report = notify::report(&runner.experiment, jiff::Timestamp::now()).map_err(|error| iter8_failure(&error))?;
-    let body = match &task.payload {
-        Payload::Template(url) => {
-            let body = crate::outside::notify::iter8_body(&text(url)?, &report);
-            Some(body.map_err(|error| iter8_failure(&format!("payloadTemplateURL: {error}")))?)
-        }
-        payload => notify::body(payload, "", &report).map_err(|error| iter8_failure(&error))?,
+    let template = match &task.payload {
+        Payload::Template(url) => text(url)?,
+        _ => String::new(),
     };
+    let body = notify::body(&task.payload, &template, &report).map_err(|error| iter8_failure(&error))?;
     Ok(crate::outside::notify::Notice {
         url: secret(&task.url)?,
         method: task.method.clone(),
