@@ -156,6 +156,7 @@ impl Plan {
             feeds: self.test.feeds.iter().map(v1::Feed::from).collect(),
             captures: self.test.captures.clone(),
             connections_fixed: self.test.connections.is_some(),
+            versions: self.test.versions.len().max(1) as u32,
         }
     }
 }

@@ -176,6 +176,23 @@ pub enum DecodeError {
 }
 
 impl Recorded {
+    /// From (bucket, count) in rising order: for histograms of other encodings, which keep no sums. Those are of the
+    /// buckets' middles, and the extremes are the buckets' ends. Buckets that do not exist are left out.
+    pub fn from_counts(counts: impl IntoIterator<Item = (usize, u64)>) -> Self {
+        let mut recorded = Recorded::default();
+        for (index, count) in counts.into_iter().filter(|(index, count)| *index < BUCKETS && *count > 0) {
+            let middle = u128::from(lowest(index).midpoint(highest(index)));
+            let summary = &mut recorded.summary;
+            summary.count = summary.count.saturating_add(count);
+            summary.sum = summary.sum.saturating_add(middle.saturating_mul(u128::from(count)));
+            summary.squares = summary.squares.saturating_add((middle * middle).saturating_mul(u128::from(count)));
+            summary.min = summary.min.min(lowest(index));
+            summary.max = summary.max.max(highest(index));
+            recorded.counts.push((index as u32, count));
+        }
+        recorded
+    }
+
     /// What is known exactly.
     pub fn summary(&self) -> &Summary {
         &self.summary

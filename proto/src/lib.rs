@@ -16,7 +16,7 @@ pub use error_kind::ErrorKind;
 pub use histogram::{DecodeError, Histogram, Recorded, Summary};
 
 /// Both ends of a session must speak the same one: a mismatch is refused, never guessed at.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The largest message either side accepts, bytes: an interval of 100 requests with full histograms is under 8 MiB.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;

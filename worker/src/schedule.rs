@@ -168,6 +168,16 @@ pub struct Load {
 }
 
 impl Load {
+    /// The same load so many times over: for versions that are measured side by side, each at the load's own rate.
+    pub fn times(mut self, times: u32) -> Self {
+        let factor = f64::from(times);
+        for stage in &mut self.stages {
+            (stage.from, stage.to) = (stage.from * factor, stage.to * factor);
+        }
+        self.requests = self.requests.map(|count| count.saturating_mul(u64::from(times)));
+        self
+    }
+
     /// Λ of the warm-up: constant at the rate at which the main phase begins (or ends its first ramp, from zero).
     pub fn warmup(&self) -> Profile {
         let Some(first) = self.stages.first() else { return Profile::default() };
@@ -195,7 +205,7 @@ pub struct Arrival {
     pub request: u32,
     pub warmup: bool,
     /// Among the arrivals of all lanes in its phase. With Poisson arrivals lanes draw different numbers of them: no two
-    /// are the same, and some are left out.
+    /// are the same, and some are left out. Where versions are measured side by side, each of a pair has the pair's.
     pub number: u64,
 }
 
@@ -260,10 +270,15 @@ fn lane_rng(seed: u64, lane: u32) -> Xoshiro256PlusPlus {
 impl Shard {
     /// The part of a load that falls to a lane. `weights` are those of the test's requests, in order.
     pub fn new(load: &Load, weights: &[u32], seed: u64, stripe: Stripe) -> Self {
-        Self::from_rng(load, weights, seed, stripe, lane_rng(seed, stripe.lane))
+        Self::of_mix(load, Mix::new(weights, seed), seed, stripe)
     }
 
-    fn from_rng(load: &Load, weights: &[u32], seed: u64, stripe: Stripe, mut rng: Xoshiro256PlusPlus) -> Self {
+    /// The same with any mix of the test's requests.
+    pub fn of_mix(load: &Load, mix: Mix, seed: u64, stripe: Stripe) -> Self {
+        Self::from_rng(load, mix, stripe, lane_rng(seed, stripe.lane))
+    }
+
+    fn from_rng(load: &Load, mix: Mix, stripe: Stripe, mut rng: Xoshiro256PlusPlus) -> Self {
         let mut phase = |warmup: bool, start_ns: u64, profile: &Profile, requests: Option<u64>| {
             let source = match load.arrivals {
                 Arrivals::Closed => return None,
@@ -287,7 +302,7 @@ impl Shard {
         let warmup = phase(true, 0, &load.warmup(), None);
         let main = phase(false, load.warmup_ns, &load.main(), load.requests);
         let phases = warmup.into_iter().chain(main).rev().collect();
-        Shard { phases, mix: Mix::new(weights, seed) }
+        Shard { phases, mix }
     }
 
     /// (warm-up, main) arrivals left in it.
@@ -300,7 +315,7 @@ impl Shard {
                 Source::Poisson { .. } => {
                     let mut source = phase.source.clone();
                     let mut left = 0;
-                    while source.next().is_some() {
+                    while source.next(1).is_some() {
                         left += 1;
                     }
                     left
@@ -329,7 +344,7 @@ pub fn counts(load: &Load, seed: u64, first: u32, lanes: u32, total: u32) -> Vec
                 .map(|stripe| {
                     let own = rng.clone();
                     rng.jump();
-                    Shard::from_rng(load, &[1], seed, stripe, own).count()
+                    Shard::from_rng(load, Mix::new(&[1], seed), stripe, own).count()
                 })
                 .collect()
         }
@@ -337,8 +352,9 @@ pub fn counts(load: &Load, seed: u64, first: u32, lanes: u32, total: u32) -> Vec
 }
 
 impl Source {
-    /// The next arrival: (place in Λ, stream of the mix, number in that stream, number in the grid).
-    fn next(&mut self) -> Option<(f64, u32, u64, u64)> {
+    /// The next arrival: (place in Λ, stream of the mix, number in that stream, number in the grid). Arrivals of the
+    /// same pair have one number in the grid.
+    fn next(&mut self, versions: u64) -> Option<(f64, u32, u64, u64)> {
         match self {
             Source::Uniform { stripe, next, count } => {
                 if *next >= *count {
@@ -346,7 +362,7 @@ impl Source {
                 }
                 let number = stripe.number(*next);
                 *next += 1;
-                Some((number as f64, 0, number, number))
+                Some((number as f64, 0, number, number / versions))
             }
             Source::Poisson { rng, stripe, x, drawn, end } => {
                 if matches!(end, PoissonEnd::Count(count) if *drawn >= *count) {
@@ -360,7 +376,7 @@ impl Source {
                 }
                 *drawn += 1;
                 let own = *drawn - 1;
-                Some((*x, stripe.lane + 1, own, stripe.number(own)))
+                Some((*x, stripe.lane + 1, own, stripe.number(own / versions)))
             }
         }
     }
@@ -371,7 +387,7 @@ impl Iterator for Shard {
 
     fn next(&mut self) -> Option<Arrival> {
         while let Some(phase) = self.phases.last_mut() {
-            if let Some((x, stream, own, number)) = phase.source.next() {
+            if let Some((x, stream, own, number)) = phase.source.next(u64::from(self.mix.versions())) {
                 let due_ns = phase.start_ns + phase.cursor.inverse_ns(x);
                 // Warm-up and main phase are shuffled apart.
                 let request = self.mix.pick(stream * 2 + u32::from(phase.warmup), own);

@@ -134,6 +134,7 @@ fn job(address: SocketAddr, load: Load, version: Version) -> Job {
         prepared: engine::prepare(&requests, Names { feeds: &[], captures: &[] }, false).unwrap(),
         requests,
         feeds: vec![],
+        versions: 1,
         main_offset: 0,
         targets: vec![target],
         target_of: vec![0],

@@ -10,7 +10,7 @@ use loadgrid_worker::client::grpc::code_name;
 use loadgrid_worker::client::secure::Version;
 use loadgrid_worker::schedule::{Arrivals, Stage};
 
-use self::timeline::{by_second, spectrum, timeline};
+use self::timeline::{blocks, by_second, spectrum, timeline};
 use super::hdr;
 use super::model::{
     Check, Connections, Distribution, Gate, Histograms, Interval, Load, Outside, Ready, Report, Request,
@@ -22,7 +22,7 @@ use crate::results::coverage::{COVERAGE_MIN, Coverage};
 use crate::results::{Totals, Which, WorkerResults};
 use crate::slo::confidence::quantile_interval;
 use crate::slo::evaluate::{self, Judgement, Verdict};
-use crate::slo::{Comparison, Part, Statistic};
+use crate::slo::{Comparison, Group, Part, Statistic};
 use crate::spec::CONNECTIONS_CLOSED;
 use crate::spec::units::show_ns;
 
@@ -90,7 +90,7 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
     };
     let (verdict, reasons) = verdict(state, &judgements, &findings, &coverage);
     let (requests, histograms) = by_request(state)?;
-    let blocks = results.timeline.blocks(Part::Latency, &Which::All);
+    let total_blocks = results.timeline.blocks(Part::Latency, &Which::All);
     Ok(Report {
         schema: SCHEMA.to_owned(),
         loadgrid: env!("CARGO_PKG_VERSION").to_owned(),
@@ -103,7 +103,7 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
         reasons,
         validity,
         load,
-        total: Request { weight: 0, ..request_model(&total, &blocks) },
+        total: Request { weight: 0, ..request_model(&total, &total_blocks) },
         requests,
         slos: judgements.iter().map(|judgement| slo(judgement, verdict, doubt(state, &coverage).as_deref())).collect(),
         audit: findings.into_iter().map(gate).collect(),
@@ -127,6 +127,7 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
             latency_by_second: by_second(state)?,
             latency_spectrum: spectrum(&total.latency),
             service_time_spectrum: spectrum(&total.service_time),
+            blocks: blocks(state)?,
         },
         ready: circumstance.ready.clone(),
         outside: circumstance.outside.clone(),
@@ -182,6 +183,7 @@ fn by_request(state: &RunState) -> Result<(ByName<Request>, ByName<RequestHistog
         let blocks = results.timeline.blocks(Part::Latency, &which);
         let mut model = request_model(&totals, &blocks);
         model.protocol = protocol(request);
+        model.group = if request.grpc.is_some() { Group::Grpc } else { Group::Http }.name().to_owned();
         let captures = request.captures.iter().map(|capture| {
             let name = test.captures.get(capture.into).map_or("", String::as_str);
             format!("capture {name}: {}", capture.from)
@@ -355,8 +357,9 @@ fn plural(count: u64) -> &'static str {
 /// The load profile for people.
 pub fn profile_text(test: &crate::spec::LoadTest) -> String {
     let load = &test.load;
+    let versions = test.versions.len().max(1) as f64;
     let stage = |stage: &Stage| {
-        let rate = |per_s: f64| format!("{}/s", (per_s * 1000.0).round() / 1000.0);
+        let rate = |per_s: f64| format!("{}/s", (per_s / versions * 1000.0).round() / 1000.0);
         let length = show_ns(stage.duration_ns as f64);
         match stage.from == stage.to {
             true => format!("{} for {length}", rate(stage.from)),
@@ -380,7 +383,11 @@ pub fn profile_text(test: &crate::spec::LoadTest) -> String {
     let arrivals = if load.arrivals == Arrivals::Poisson { "Poisson" } else { "uniform" };
     let stages: Vec<String> = load.stages.iter().map(stage).collect();
     let count = load.requests.map(|count| format!(", exactly {count} request{}", plural(count))).unwrap_or_default();
-    format!("{arrivals} arrivals, {}{count}", stages.join(", then "))
+    let each = match test.versions.is_empty() {
+        true => String::new(),
+        false => format!(", the same for each of {}", test.versions.join(", ")),
+    };
+    format!("{arrivals} arrivals, {}{count}{each}", stages.join(", then "))
 }
 
 fn request_model(totals: &Totals, blocks: &[Recorded]) -> Request {

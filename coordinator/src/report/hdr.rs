@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use loadgrid_proto::Recorded;
-use loadgrid_proto::histogram::{VALUE_MAX, highest};
+use loadgrid_proto::histogram::{VALUE_MAX, highest, index_of};
 
 use super::model::Report;
 
@@ -39,6 +39,20 @@ fn decode(text: &str) -> Result<Hdr, String> {
     Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| wrong(&error))
 }
 
+/// Counts out of any HdrHistogram library's encoding; an empty text is an empty histogram.
+///
+/// # Errors
+/// It is no such encoding.
+pub fn decode_recorded(text: &str) -> Result<Recorded, String> {
+    if text.is_empty() {
+        return Ok(Recorded::default());
+    }
+    let hdr = decode(text)?;
+    let counts =
+        hdr.iter_recorded().map(|value| (index_of(value.value_iterated_to().min(VALUE_MAX)), value.count_at_value()));
+    Ok(Recorded::from_counts(counts))
+}
+
 /// The latency of a run as an HdrHistogram interval log (format version 1.3), one line a second.
 ///
 /// # Errors
@@ -66,4 +80,25 @@ pub fn log(report: &Report) -> Result<String, String> {
         writer.write_histogram(&hdr, start, length, Tag::new("latency")).map_err(|error| format!("{error:?}"))?;
     }
     String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use loadgrid_proto::histogram::Recorder;
+
+    #[test]
+    fn counts_come_back_as_they_went() {
+        let mut recorder = Recorder::default();
+        (0..2000u64).for_each(|n| recorder.record(n * n * 97));
+        recorder.record(VALUE_MAX);
+        let recorded = recorder.drain();
+        let back = decode_recorded(&encode(&recorded).unwrap()).unwrap();
+        assert_eq!(back.buckets().collect::<Vec<_>>(), recorded.buckets().collect::<Vec<_>>());
+        assert_eq!(back.count(), recorded.count());
+        let (mean, exact) = (back.summary().mean().unwrap(), recorded.summary().mean().unwrap());
+        assert!((mean / exact - 1.0).abs() < 1e-3, "{mean} {exact}");
+        assert_eq!(decode_recorded("").unwrap(), Recorded::default());
+        assert!(decode_recorded("nonsense").is_err());
+    }
 }

@@ -174,6 +174,9 @@ pub struct Request {
     /// `http/1.1`, `http/2`, `http/auto` or the kind of a gRPC call.
     #[serde(default)]
     pub protocol: String,
+    /// `http` or `grpc`: how the names of its metrics begin.
+    #[serde(default)]
+    pub group: String,
     /// gRPC status codes by name.
     #[serde(default)]
     pub grpc_codes: BTreeMap<String, u64>,
@@ -345,6 +348,24 @@ pub struct Histograms {
     /// (share of requests at or below, seconds) of latency and service time, for plots.
     pub latency_spectrum: Vec<(f64, f64)>,
     pub service_time_spectrum: Vec<(f64, f64)>,
+    /// By request, step by step of the main phase: what comparisons take as blocks.
+    #[serde(default)]
+    pub blocks: BTreeMap<String, Vec<Block>>,
+}
+
+/// One request in one step of the main phase: a second, a quarter of one in a short run, more in a long one.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]
+pub struct Block {
+    /// Start after the start of the warm-up, and length; s.
+    pub t: f64,
+    pub length: f64,
+    pub ended: u64,
+    pub errors: u64,
+    /// Waited too long for a connection: never sent.
+    pub dropped: u64,
+    /// Encoded as the others; empty without a sample.
+    pub latency: String,
+    pub service_time: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, PartialEq)]

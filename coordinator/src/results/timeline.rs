@@ -33,7 +33,32 @@ pub struct Second {
     pub in_flight: u64,
     pub waiting: u64,
     pub connections: u64,
-    cells: BTreeMap<Key, [Cell; PARTS.len()]>,
+    cells: BTreeMap<Key, Cells>,
+}
+
+/// One request in one phase and step.
+#[derive(Clone, Debug, Default)]
+struct Cells {
+    counts: Counts,
+    parts: [Cell; PARTS.len()],
+}
+
+/// What became of a request in a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Well or not.
+    pub ended: u64,
+    pub errors: u64,
+    /// Waited too long for a connection.
+    pub dropped: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.ended += other.ended;
+        self.errors += other.errors;
+        self.dropped += other.dropped;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -94,7 +119,8 @@ impl Second {
             Part::MessageGap => &series.message_gap,
         });
         let cells = self.cells.entry(key).or_default();
-        cells.iter_mut().zip(parts).for_each(|(cell, recorded)| cell.merge(recorded));
+        cells.counts.add(Counts { ended: series.ended(), errors: series.errors, dropped: series.dropped });
+        cells.parts.iter_mut().zip(parts).for_each(|(cell, recorded)| cell.merge(recorded));
     }
 
     /// Takes up the second that follows.
@@ -109,7 +135,8 @@ impl Second {
         self.connections = next.connections;
         for (key, cells) in &next.cells {
             let own = self.cells.entry(*key).or_default();
-            own.iter_mut().zip(cells).for_each(|(cell, other)| cell.merge(&other.recorded()));
+            own.counts.add(cells.counts);
+            own.parts.iter_mut().zip(&cells.parts).for_each(|(cell, other)| cell.merge(&other.recorded()));
         }
     }
 
@@ -119,10 +146,19 @@ impl Second {
         let Some(place) = PARTS.iter().position(|kept| *kept == part) else { return sum };
         for (key, cells) in &self.cells {
             if which.has(key.request) && warmup.is_none_or(|w| w == key.warmup) {
-                sum.merge(&cells[place].recorded());
+                sum.merge(&cells.parts[place].recorded());
             }
         }
         sum
+    }
+
+    /// What became of some requests in the main phase.
+    pub fn counts(&self, which: &Which) -> Counts {
+        let main = self.cells.iter().filter(|(key, _)| !key.warmup && which.has(key.request));
+        main.fold(Counts::default(), |mut sum, (_, cells)| {
+            sum.add(cells.counts);
+            sum
+        })
     }
 }
 
@@ -202,7 +238,7 @@ impl Timeline {
         }
         let settled = self.seconds.len().saturating_sub(OPEN_SECONDS);
         while self.packed < settled {
-            let cells = self.seconds[self.packed].cells.values_mut().flatten();
+            let cells = self.seconds[self.packed].cells.values_mut().flat_map(|cells| &mut cells.parts);
             cells.for_each(Cell::pack);
             self.packed += 1;
         }

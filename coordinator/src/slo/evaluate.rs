@@ -6,6 +6,7 @@ use super::confidence::{self, QuantileInterval, samples_to_settle, smallest_samp
 use super::{Comparison, Group, Metric, Slo, Statistic};
 use crate::results::{Results, Totals, Which};
 use crate::spec::units::show_ns;
+use crate::spec::versions::split;
 use loadgrid_proto::histogram::{Histogram, Recorder};
 
 /// An objective's outcome.
@@ -54,8 +55,12 @@ impl Context<'_> {
 
 /// The requests that a metric is of, among a test's by number; none if it has no such request.
 pub fn which(metric: &Metric, requests: &[(Group, &str)]) -> Which {
-    let of =
-        |(group, name): &(Group, &str)| *group == metric.group && metric.request().is_none_or(|wanted| wanted == *name);
+    let of = |(group, name): &(Group, &str)| {
+        let (name, version) = split(name);
+        *group == metric.group
+            && metric.request().is_none_or(|wanted| wanted == name)
+            && metric.version().is_none_or(|wanted| Some(wanted) == version)
+    };
     let numbered = requests.iter().enumerate();
     Which::Of(numbered.filter(|(_, request)| of(request)).map(|(number, _)| number as u32).collect())
 }

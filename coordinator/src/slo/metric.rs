@@ -130,12 +130,31 @@ pub struct Metric {
     pub group: Group,
     /// Of a provider: the name of its metric.
     request: Option<String>,
+    /// The version of the target, where several are measured side by side and it is of one. A provider has it in its
+    /// name.
+    version: Option<String>,
     pub statistic: Statistic,
 }
 
 impl Metric {
     pub fn new(group: Group, request: Option<String>, statistic: Statistic) -> Self {
-        Metric { group, request, statistic }
+        Metric { group, request, version: None, statistic }
+    }
+
+    /// The same metric of one version.
+    pub fn of_version(&self, version: &str) -> Self {
+        match &self.group {
+            Group::Provider(name) => Metric { group: Group::Provider(format!("{name}@{version}")), ..self.clone() },
+            _ => Metric { version: Some(version.to_owned()), ..self.clone() },
+        }
+    }
+
+    /// The version that it is of, if it names one.
+    pub fn version(&self) -> Option<&str> {
+        match &self.group {
+            Group::Provider(name) => name.rsplit_once('@').map(|(_, version)| version),
+            _ => self.version.as_deref(),
+        }
     }
 
     /// The request it is of; `None` for all of the group. Of a provider: its metric.
@@ -158,6 +177,11 @@ impl FromStr for Metric {
             ))
         };
         let (group, name) = text.split_once('/').ok_or_else(unknown)?;
+        let (group, version) = match group.rsplit_once('@') {
+            Some((_, "")) => return Err(unknown()),
+            Some((group, version)) => (group, Some(version)),
+            None => (group, None),
+        };
         let of = |own: &str, kind: Group| {
             let rest = group.strip_prefix(own)?;
             let request = rest.strip_prefix('-').filter(|request| !request.is_empty());
@@ -166,11 +190,11 @@ impl FromStr for Metric {
         let Some((group, request)) = of("http", Group::Http).or_else(|| of("grpc", Group::Grpc)) else {
             let plain =
                 |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-            if !plain(group) || !plain(name) {
+            if !plain(group) || !plain(name) || !version.is_none_or(plain) {
                 return Err(unknown());
             }
-            let group = Group::Provider(group.to_owned());
-            return Ok(Metric { group, request: Some(name.to_owned()), statistic: Statistic::Outside });
+            let metric = Metric::new(Group::Provider(group.to_owned()), Some(name.to_owned()), Statistic::Outside);
+            return Ok(version.map_or(metric.clone(), |version| metric.of_version(version)));
         };
         // Iter8 writes grpc/latency/p99.
         let name = name.strip_prefix("latency/").map_or(name.to_owned(), |rest| format!("latency-{rest}"));
@@ -193,7 +217,7 @@ impl FromStr for Metric {
                 }
             }
         };
-        Ok(Metric { group, request, statistic })
+        Ok(Metric { group, request, version: version.map(str::to_owned), statistic })
     }
 }
 
@@ -210,11 +234,14 @@ fn percentile(text: &str, part: Part) -> Result<f64, ParseError> {
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.request {
-            _ if self.statistic == Statistic::Outside => write!(f, "{}/", self.group.name())?,
-            None => write!(f, "{}/", self.group.name())?,
-            Some(request) => write!(f, "{}-{request}/", self.group.name())?,
+        f.write_str(self.group.name())?;
+        if let Some(request) = self.request.as_ref().filter(|_| self.statistic != Statistic::Outside) {
+            write!(f, "-{request}")?;
         }
+        if let Some(version) = &self.version {
+            write!(f, "@{version}")?;
+        }
+        f.write_str("/")?;
         match self.statistic {
             Statistic::Quantile(part, quantile) => write!(f, "{}-p{}", part.name(), trim(quantile * 100.0)),
             Statistic::Mean(part) => write!(f, "{}-mean", part.name()),

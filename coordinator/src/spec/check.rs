@@ -4,6 +4,7 @@ mod around;
 mod grpc;
 mod load;
 mod request;
+mod slo;
 mod steps;
 
 use std::path::{Path, PathBuf};
@@ -12,9 +13,8 @@ pub(super) use self::around::folder;
 pub(super) use self::grpc::parse_data as grpc_data;
 pub(super) use self::steps::captured_before;
 
-use super::draft::{Draft, DraftConnections, Sourced};
+use super::draft::{Draft, DraftConnections, DraftProvider, Sourced};
 use super::{LoadTest, Place, SpecError, units};
-use crate::slo::{Comparison, Group, Part, Slo, Statistic};
 
 /// Defaults of what a test may leave out.
 const TIMEOUT_NS: u64 = 10_000_000_000;
@@ -60,7 +60,10 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
     let feeds = draft.feeds.iter().map(|(name, feed)| around::feed(name, feed, base)).collect::<Checked<Vec<_>>>()?;
     let providers = draft.providers.iter().map(around::provider).collect::<Checked<Vec<_>>>()?;
     for (number, provider) in draft.providers.iter().enumerate() {
-        if draft.providers[..number].iter().any(|other| other.value.name == provider.value.name) {
+        let twin = |other: &&Sourced<DraftProvider>| {
+            (&other.value.name, &other.value.side) == (&provider.value.name, &provider.value.side)
+        };
+        if draft.providers[..number].iter().any(|other| twin(&other)) {
             let message = format!("two providers are named '{}': names must differ", provider.value.name);
             return Err(SpecError::new(provider.place.clone(), message));
         }
@@ -68,7 +71,7 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
     let mut test = LoadTest {
         name: name(&draft)?,
         named: requests.named,
-        load: load::load(&draft)?,
+        load: load::load(&draft)?.times(draft.versions.len().max(1) as u32),
         connections: connections(&draft.connections)?,
         streams: streams.unwrap_or(if closed { 1 } else { STREAMS_OPEN_LOOP }),
         requests_per_connection: requests_per_connection(&draft.connections)?,
@@ -81,6 +84,8 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
         seed: optional(&draft.seed, |text| units::whole(text, "a seed"))?,
         spin: draft.spin,
         slos: Vec::new(),
+        versions: draft.versions.iter().map(|version| version.name.clone()).collect(),
+        rewards: Vec::new(),
         requests: requests.requests,
         urls: requests.urls,
         places: requests.places,
@@ -95,8 +100,14 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
     super::complete::finish_local(&mut test)?;
     super::complete::check_templates(&test)?;
     around::check_once(&draft, &test)?;
-    test.slos = draft.slos.iter().map(|slo| check_slo(slo, &test)).collect::<Checked<_>>()?;
-    check_conflicts(&draft.slos, &test.slos)?;
+    let mut written = Vec::new();
+    for slo in &draft.slos {
+        let parsed = slo::objective(slo, &test)?;
+        written.extend(std::iter::repeat_n(slo, parsed.len()));
+        test.slos.extend(parsed);
+    }
+    slo::check_conflicts(&written, &test.slos)?;
+    test.rewards = draft.rewards.iter().map(|(goal, text)| slo::reward(*goal, text, &test)).collect::<Checked<_>>()?;
     Ok(test)
 }
 
@@ -123,74 +134,6 @@ fn name(draft: &Draft) -> Checked<String> {
         return Err(SpecError::new(name.place.clone(), message));
     }
     Ok(name.value.clone())
-}
-
-fn check_slo(slo: &Sourced, test: &LoadTest) -> Checked<Slo> {
-    let parsed = required(slo, |text| text.parse::<Slo>().map_err(|error| error.to_string()))?;
-    let wrong = |message: String| Err(SpecError::new(slo.place.clone(), message));
-    let group = &parsed.metric.group;
-    if let Group::Provider(name) = group {
-        let known = test.providers.iter().find(|provider| provider.name == *name);
-        let has = |provider: &&crate::outside::provider::Provider| {
-            provider.metrics.iter().any(|metric| Some(metric.name.as_str()) == parsed.metric.request())
-        };
-        return match known {
-            Some(provider) if has(&provider) => Ok(parsed),
-            Some(_) => wrong(format!("the provider '{name}' has no such metric: see spec.metrics")),
-            None => wrong(format!(
-                "the metric '{}' is not known: write http/…, http-REQUEST/…, grpc/…, grpc-REQUEST/…, or name a provider \
-                 under spec.metrics",
-                parsed.metric
-            )),
-        };
-    }
-    let of_messages = match parsed.metric.statistic {
-        Statistic::MessageRate => true,
-        Statistic::Quantile(part, _)
-        | Statistic::Mean(part)
-        | Statistic::Stddev(part)
-        | Statistic::Min(part)
-        | Statistic::Max(part) => matches!(part, Part::TimeToFirstMessage | Part::MessageGap),
-        _ => false,
-    };
-    if of_messages && *group == Group::Http {
-        return wrong("messages are gRPC's: write grpc/…".to_owned());
-    }
-    let groups = test.groups();
-    let names: Vec<&str> = groups.iter().filter(|(own, _)| own == group).map(|(_, name)| *name).collect();
-    if names.is_empty() {
-        return wrong(format!("the test has no {} request", group.name()));
-    }
-    let has_names = test.named || groups.len() > 1;
-    match parsed.metric.request() {
-        Some(request) if !has_names || !names.contains(&request) => {
-            let known = match has_names {
-                false => format!("the test's only request has no name: write {}/…", group.name()),
-                true => format!("its requests are {}", names.join(", ")),
-            };
-            wrong(format!("the test has no request '{request}': {known}"))
-        }
-        _ => Ok(parsed),
-    }
-}
-
-/// Two objectives that no value meets.
-fn check_conflicts(written: &[Sourced], slos: &[Slo]) -> Checked<()> {
-    for (number, slo) in slos.iter().enumerate() {
-        let conflicts = |other: &&Slo| {
-            let (low, high) = match (other.comparison, slo.comparison) {
-                (Comparison::AtLeast, Comparison::AtMost) => (other.limit, slo.limit),
-                (Comparison::AtMost, Comparison::AtLeast) => (slo.limit, other.limit),
-                _ => return false,
-            };
-            other.metric == slo.metric && low > high
-        };
-        if let Some(other) = slos[..number].iter().find(conflicts) {
-            let message = format!("'{}' conflicts with '{}': no value meets both", slo.text, other.text);
-            return Err(SpecError::new(written[number].place.clone(), message));
-        }
-    }
-    Ok(())
 }
 
 fn connections(draft: &DraftConnections) -> Checked<Option<u32>> {

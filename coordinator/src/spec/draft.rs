@@ -36,6 +36,20 @@ pub struct DraftRequest {
     pub checks: Vec<Sourced<DraftCheck>>,
     pub captures: Vec<(String, Sourced)>,
     pub steps: Option<Sourced<Vec<DraftRequest>>>,
+    /// The version of the target that it goes to, where there are several.
+    pub side: Option<String>,
+}
+
+/// A version of the target, as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DraftVersion {
+    pub name: String,
+    pub place: Place,
+    pub url: Option<Sourced>,
+    /// Of gRPC calls.
+    pub target: Option<Sourced>,
+    /// Of gRPC calls: metadata.
+    pub headers: Vec<(String, Sourced)>,
 }
 
 /// A body as written.
@@ -119,6 +133,8 @@ pub struct DraftFeed {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DraftProvider {
     pub name: String,
+    /// The version that it is asked for, where it is asked for each.
+    pub side: Option<String>,
     pub url: String,
     pub method: Option<String>,
     pub headers: Vec<(String, String)>,
@@ -193,6 +209,17 @@ pub struct Draft {
     pub feeds: Vec<(String, Sourced<DraftFeed>)>,
     pub providers: Vec<Sourced<DraftProvider>>,
     pub notices: Vec<Sourced<DraftNotice>>,
+    /// In the order in which they are written.
+    pub versions: Vec<DraftVersion>,
+    /// By what the better version is known.
+    pub rewards: Vec<(Goal, Sourced)>,
+}
+
+/// Which way a reward is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    Min,
+    Max,
 }
 
 impl Draft {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::draft::{Draft, DraftConnections, DraftStage, Sourced};
-use super::{API_VERSION, KIND, Place, SpecError};
+use super::{API_VERSION, KIND, Place, SpecError, versions};
 
 type Text = Spanned<String>;
 
@@ -54,6 +54,10 @@ struct Spec {
     metrics: Vec<Spanned<around::Provider>>,
     #[serde(default)]
     notify: Vec<Spanned<around::Notice>>,
+    #[serde(default)]
+    versions: BTreeMap<String, Spanned<around::Version>>,
+    #[serde(default)]
+    rewards: around::Rewards,
 }
 
 #[derive(Deserialize, Default)]
@@ -149,6 +153,8 @@ pub(super) fn parse(text: &str) -> Result<Draft, SpecError> {
         feeds: file.spec.feeds.into_iter().map(around::feed).collect(),
         providers: file.spec.metrics.into_iter().map(around::provider).collect(),
         notices: file.spec.notify.into_iter().map(around::notice).collect(),
+        versions: versions::in_order(file.spec.versions.into_iter().map(around::version).collect()),
+        rewards: around::rewards(file.spec.rewards),
     })
 }
 

@@ -8,16 +8,17 @@ mod draft;
 mod file;
 pub mod secret;
 pub mod units;
+pub mod versions;
 
 use std::fmt;
 
 use std::collections::BTreeSet;
 
 use self::complete::Pending;
-pub use self::draft::{BodySource, Draft, DraftBody, DraftConnections, DraftRequest, DraftTls, Sourced};
+pub use self::draft::{BodySource, Draft, DraftBody, DraftConnections, DraftRequest, DraftTls, Goal, Sourced};
 use crate::outside::provider::Provider;
 use crate::outside::ready::Ready;
-use crate::slo::{Group, Slo};
+use crate::slo::{Group, Metric, Slo};
 use loadgrid_worker::client::feed::Feed;
 use loadgrid_worker::client::request::Request;
 use loadgrid_worker::schedule::Load;
@@ -60,10 +61,22 @@ pub struct LoadTest {
     /// Where metrics come from that are not the load's own.
     pub providers: Vec<Provider>,
     pub notices: Vec<Notice>,
+    /// Versions of the target that are measured side by side, the one that others are compared with first; none in a
+    /// test of one. Rates of `load` are those of all together.
+    pub versions: Vec<String>,
+    pub rewards: Vec<Reward>,
     /// What has to be fetched before the test can be sent; see [`complete::complete`].
     pub pending: Vec<Pending>,
     /// As it was named, for messages.
     pub file: Option<String>,
+}
+
+/// By what the better version is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reward {
+    pub goal: Goal,
+    /// Of no version in particular.
+    pub metric: Metric,
 }
 
 /// Who is told of the result.
@@ -197,7 +210,8 @@ pub fn load(file: Option<(&str, &str)>, flags: Draft) -> Result<LoadTest, SpecEr
     };
     flags_that_nothing_takes(&draft, &flags).map_err(named)?;
     let base = check::Base(check::folder(file.map(|(name, _)| name)));
-    let mut test = check::check(draft.overridden_by(flags), base).map_err(named)?;
+    let draft = versions::expand(draft.overridden_by(flags)).map_err(named)?;
+    let mut test = check::check(draft, base).map_err(named)?;
     test.file = file.map(|(name, _)| name.to_owned());
     Ok(test)
 }

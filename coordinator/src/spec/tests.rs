@@ -157,3 +157,58 @@ fn a_count_sets_the_length() {
     assert_eq!(test.load.requests, Some(101));
     assert_eq!(test.load.duration_ns(), 2_020_000_000);
 }
+
+const VERSIONS: &str = "  versions:
+    current: {url: \"http://a:8080\"}
+    candidate: {url: \"http://b:8081/v2\", headers: {x: \"1\"}}
+";
+
+#[test]
+fn versions_multiply_requests_rates_and_objectives() {
+    let requests =
+        "    - {name: home, weight: 3, http: {url: \"/\"}}\n    - {name: order, http: {url: \"http://x/o?p=1\"}}";
+    let slos = "    - http/latency-p99 <= 50ms\n    - http-home@candidate/error-rate <= 1%";
+    let text = test(requests, LOAD, slos) + VERSIONS + "  rewards: {min: [http/latency-mean]}\n";
+    let test = load(Some(("t.yaml", &text)), Draft::default()).unwrap();
+    let names: Vec<&str> = test.requests.iter().map(|request| request.name.as_str()).collect();
+    assert_eq!(names, ["home@current", "order@current", "home@candidate", "order@candidate"]);
+    let to: Vec<(&str, u16, &str)> =
+        test.requests.iter().map(|request| (request.host.as_str(), request.port, request.target.as_str())).collect();
+    assert_eq!(to, [("a", 8080, "/"), ("a", 8080, "/o?p=1"), ("b", 8081, "/v2/"), ("b", 8081, "/v2/o?p=1")]);
+    assert_eq!(test.requests[2].headers, vec![("x".to_owned(), "1".to_owned())]);
+    assert_eq!(test.versions, ["current", "candidate"]);
+    let slos: Vec<&str> = test.slos.iter().map(|slo| slo.text.as_str()).collect();
+    assert_eq!(
+        slos,
+        [
+            "http@current/latency-p99 <= 50ms",
+            "http@candidate/latency-p99 <= 50ms",
+            "http-home@candidate/error-rate <= 1%"
+        ]
+    );
+    // 5/s for 1 s, twice.
+    assert_eq!(test.load.main().count(), 10);
+    assert!(crate::report::build::profile_text(&test).contains("5/s for 1s"));
+}
+
+#[test]
+fn mistakes_of_versions_name_their_place_and_mend() {
+    let whole = |slos: &str, rest: &str| test(REQUESTS, LOAD, slos) + rest;
+    let one = "  versions:\n    current: {url: \"http://a\"}\n";
+    for (text, words) in [
+        (whole(SLOS, one), "name at least two"),
+        (
+            whole(SLOS, &VERSIONS.replace("candidate: {url: \"http://b:8081/v2\", headers: {x: \"1\"}}", "b: {}")),
+            "differs in nothing",
+        ),
+        (whole(SLOS, "  rewards: {min: [http/latency-p99]}\n"), "spec.versions"),
+        (whole("    - http@other/latency-p99 <= 50ms", VERSIONS), "no version 'other'"),
+        (whole(SLOS, &(VERSIONS.to_owned() + "  rewards: {max: [http@current/rate]}\n")), "leave it out"),
+        (test(REQUESTS, "    closedLoop: true\n    duration: 1s", SLOS) + VERSIONS, "open loop"),
+        (whole("    - http@current/latency-p99 <= 50ms", ""), "it has none"),
+    ] {
+        let error = error(&text);
+        assert!(error.contains(words), "{error}");
+        assert!(error.starts_with("t.yaml:"), "{error}");
+    }
+}

@@ -34,23 +34,14 @@ pub(super) struct Due {
 
 impl Feed {
     pub(super) fn new(job: &Job, index: u32, start_ns: u64) -> Self {
-        let (load, weights, stripe) = (&job.load, &job.weights(), job.stripe(index));
-        let seed = job.seed;
+        let (load, stripe) = (&job.load, job.stripe(index));
         if load.arrivals == Arrivals::Closed {
             let main_ns = start_ns + load.warmup_ns;
             let quota = load.requests.map(|total| stripe.share(total));
             let end_ns = if quota.is_some() { u64::MAX } else { start_ns + load.duration_ns() };
-            return Feed::Closed(Closed {
-                mix: Mix::new(weights, seed),
-                stripe,
-                next: 0,
-                places: [0, 0],
-                quota,
-                main_ns,
-                end_ns,
-            });
+            return Feed::Closed(Closed { mix: job.mix(), stripe, next: 0, places: [0, 0], quota, main_ns, end_ns });
         }
-        let mut shard = Shard::new(load, weights, seed, stripe);
+        let mut shard = Shard::of_mix(load, job.mix(), job.seed, stripe);
         // Counted before the start: here it would make the lane late.
         let (warmup, main) = job.planned.get(index as usize).copied().unwrap_or((0, 0));
         let next = shard.next();

@@ -28,6 +28,7 @@ use crate::client::request::Request;
 use crate::client::resolve::Target;
 use crate::client::template::Names;
 use crate::interval::Interval;
+use crate::mix::Mix;
 use crate::schedule::{Load, Stripe};
 
 pub use health::CgroupCpu;
@@ -52,6 +53,8 @@ pub struct Job {
     pub feeds: Vec<Feed>,
     /// Added to the numbers of main arrivals, so that no two of a run have the same.
     pub main_offset: u64,
+    /// Versions of the target that are measured side by side, at least 1; see [`Mix::side_by_side`].
+    pub versions: u32,
     pub targets: Vec<Target>,
     /// For each request the number of its target.
     pub target_of: Vec<usize>,
@@ -97,9 +100,16 @@ impl Job {
         deadline.is_some_and(|deadline| deadline <= self.timeout_ns)
     }
 
-    /// The weights of the mix, in order of the requests.
-    pub fn weights(&self) -> Vec<u32> {
-        self.requests.iter().map(|request| request.weight).collect()
+    /// Which arrival is which request.
+    pub fn mix(&self) -> Mix {
+        let weights: Vec<u32> = self.requests.iter().map(|request| request.weight).collect();
+        Mix::side_by_side(&weights, self.versions, self.seed)
+    }
+
+    /// The number of a request among those of its version: what its values are drawn by, so that versions get the same.
+    fn in_version(&self, request: u32) -> u32 {
+        let each = (self.requests.len() as u32 / self.versions.max(1)).max(1);
+        request % each
     }
 
     /// The place of this worker's `index`-th lane in the grid.

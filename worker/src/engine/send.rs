@@ -120,7 +120,7 @@ impl Core {
 /// Where a request's values come from.
 fn draw<'a>(job: &'a Job, lane: u32, flight: &'a Flight) -> Draw<'a> {
     let due = flight.due;
-    Draw::new(due.number, due.request, lane, job.seed, &job.feeds, flight.session.as_deref())
+    Draw::new(due.number, job.in_version(due.request), lane, job.seed, &job.feeds, flight.session.as_deref())
 }
 
 /// What a call sends at once, and how many messages that is.

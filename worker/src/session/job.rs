@@ -7,6 +7,7 @@ use crate::client::request::Request;
 use crate::client::template::Names;
 use crate::client::{reach, resolve};
 use crate::engine::{self, Job};
+use crate::mix::VERSIONS_MAX;
 use crate::schedule::{Arrivals, Load, Stage, counts};
 
 /// A connection to see whether the target is there may take so long at the most, ns.
@@ -45,16 +46,21 @@ pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, 
     let (seed, first, lanes, total) =
         (assignment.seed, assignment.first_lane, assignment.lanes, assignment.total_lanes);
     let of_lanes = load.clone();
+    let versions = assignment.versions.max(1);
+    if versions as usize > VERSIONS_MAX || !requests.len().is_multiple_of(versions as usize) {
+        return Err("the assignment's versions do not have the same requests each".to_owned());
+    }
     let numbered = requests.iter().any(|request| request.templated || request.body_templated);
     // Drawing millions of Poisson arrivals takes a while.
     let counted = tokio::task::spawn_blocking(move || {
-        let offset = if numbered { main_offset(&of_lanes, seed, total) } else { 0 };
+        let offset = if numbered { main_offset(&of_lanes, seed, total, versions) } else { 0 };
         (counts(&of_lanes, seed, first, lanes, total), offset)
     });
     let (planned, main_offset) = counted.await.map_err(|error| error.to_string())?;
     Ok(Job {
         planned,
         main_offset,
+        versions,
         prepared,
         feeds,
         connections_fixed: assignment.connections_fixed,
@@ -79,17 +85,18 @@ pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, 
     })
 }
 
-/// One more than the highest number of a warm-up arrival, over all lanes of the grid.
-pub fn main_offset(load: &Load, seed: u64, total_lanes: u32) -> u64 {
+/// One more than the highest number of a warm-up arrival, over all lanes of the grid; pairs of versions have one number.
+pub fn main_offset(load: &Load, seed: u64, total_lanes: u32, versions: u32) -> u64 {
+    let pairs = |arrivals: u64| arrivals.div_ceil(u64::from(versions.max(1)));
     if load.warmup_ns == 0 {
         return 0;
     }
     match load.arrivals {
         Arrivals::Closed => 0,
-        Arrivals::Uniform => load.warmup().count(),
+        Arrivals::Uniform => pairs(load.warmup().count()),
         Arrivals::Poisson => {
             let counts = counts(load, seed, 0, total_lanes, total_lanes);
-            counts.iter().map(|(warmup, _)| warmup * u64::from(total_lanes)).max().unwrap_or(0)
+            counts.iter().map(|(warmup, _)| pairs(*warmup) * u64::from(total_lanes)).max().unwrap_or(0)
         }
     }
 }

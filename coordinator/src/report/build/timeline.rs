@@ -1,10 +1,12 @@
 //! The run second by second and percentile by percentile: what the plots are drawn from.
 
+use std::collections::BTreeMap;
+
 use loadgrid_proto::Recorded;
 use loadgrid_proto::histogram::Histogram;
 
 use super::super::hdr;
-use super::super::model::{Second, SecondHistogram};
+use super::super::model::{Block, Second, SecondHistogram};
 use super::NS;
 use crate::grid::RunState;
 use crate::results::Which;
@@ -12,6 +14,9 @@ use crate::slo::Part;
 
 /// Points of a spectrum per tenfold of 1 / (1 − share).
 const SPECTRUM_POINTS: usize = 40;
+
+/// Blocks of a request at most: neighbours are put together beyond it.
+const BLOCKS_MAX: usize = 600;
 
 pub(super) fn timeline(state: &RunState) -> Vec<Second> {
     let timeline = &state.results.timeline;
@@ -87,6 +92,54 @@ pub(super) fn by_second(state: &RunState) -> Result<Vec<SecondHistogram>, String
         }
     }
     Ok(histograms)
+}
+
+/// Each request's main phase in steps, by name. A last step that is but the tail of the answers belongs to the one before.
+pub(super) fn blocks(state: &RunState) -> Result<BTreeMap<String, Vec<Block>>, String> {
+    let timeline = &state.results.timeline;
+    let step_ns = timeline.step_ns();
+    let together = timeline.seconds().len().div_ceil(BLOCKS_MAX).max(1);
+    let mut steps: Vec<_> = timeline
+        .seconds()
+        .chunks(together)
+        .map(|chunk| {
+            let mut step = crate::results::timeline::Second::default();
+            chunk.iter().for_each(|one| step.merge_next(one));
+            step
+        })
+        .collect();
+    let step_ns = step_ns * together as u64;
+    while steps.len() > 1 && state.results.end_ns.saturating_sub((steps.len() as u64 - 1) * step_ns) < step_ns / 4 {
+        if let (Some(rest), Some(last)) = (steps.pop(), steps.last_mut()) {
+            last.merge_next(&rest);
+        }
+    }
+    let mut blocks = BTreeMap::new();
+    for (number, request) in state.plan.test.requests.iter().enumerate() {
+        let which = Which::one(number as u32);
+        let mut own = Vec::new();
+        for (place, step) in steps.iter().enumerate() {
+            let counts = step.counts(&which);
+            if counts.ended + counts.dropped == 0 {
+                continue;
+            }
+            let encode = |part: Part| match step.part(part, &which, Some(false)) {
+                recorded if recorded.count() == 0 => Ok(String::new()),
+                recorded => hdr::encode(&recorded),
+            };
+            own.push(Block {
+                t: (place as u64 * step_ns) as f64 / NS,
+                length: step_ns as f64 / NS,
+                ended: counts.ended,
+                errors: counts.errors,
+                dropped: counts.dropped,
+                latency: encode(Part::Latency)?,
+                service_time: encode(Part::ServiceTime)?,
+            });
+        }
+        blocks.insert(request.name.clone(), own);
+    }
+    Ok(blocks)
 }
 
 /// The whole spectrum, evenly on a log-percentile axis, to the last sample.

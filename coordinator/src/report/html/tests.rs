@@ -117,6 +117,7 @@ fn report(verdict: RunVerdict) -> Report {
         outside: vec![],
         notes: vec![HOSTILE.into()],
         histograms: Histograms {
+            blocks: Default::default(),
             encoding: String::new(),
             requests: BTreeMap::new(),
             latency_by_second: vec![],

@@ -12,6 +12,7 @@ use crate::outside::feeds;
 use crate::outside::provider::{MetricKind, Provider, ProviderMetric};
 use crate::outside::ready::{Condition, Ready};
 use crate::spec::draft::{Draft, DraftFeed, DraftNotice, DraftProvider, DraftReady, Sourced};
+use crate::spec::versions::of_version;
 use crate::spec::{LoadTest, Notice, SpecError, When, secret, units};
 
 const READY_TIMEOUT_NS: u64 = 60_000_000_000;
@@ -105,6 +106,8 @@ pub(super) fn check_once(draft: &Draft, test: &LoadTest) -> Checked<()> {
             (_, Some(count)) => load.warmup().count() + count,
             (Arrivals::Uniform, None) => load.warmup().count() + load.main().count(),
         };
+        // Each version of a pair has the same row.
+        let count = count.div_ceil(test.versions.len().max(1) as u64);
         if feed.rows() < count {
             return wrong(format!(
                 "the feed '{}' has {} rows and the test sends {count} requests: add rows, send less, or write order: sequential",
@@ -151,7 +154,10 @@ pub(super) fn provider(draft: &Sourced<DraftProvider>) -> Checked<Provider> {
         return Err(SpecError::new(place.clone(), "a provider without metrics: name at least one"));
     }
     let checked = Provider {
-        name: provider.name.clone(),
+        name: match &provider.side {
+            Some(version) => of_version(&provider.name, version),
+            None => provider.name.clone(),
+        },
         url: resolve(&provider.url)?,
         method: provider.method.clone().unwrap_or_else(|| "GET".to_owned()),
         headers: pairs(&provider.headers)?,

@@ -8,6 +8,7 @@ use super::request::{Checkup, capture};
 use super::{Base, Checked, grpc, is_name, optional, request};
 use crate::spec::complete::Pending;
 use crate::spec::draft::{Draft, DraftRequest};
+use crate::spec::versions::{self, of_version};
 use crate::spec::{Place, SpecError, units};
 
 const REQUESTS_MAX: usize = 100;
@@ -115,6 +116,11 @@ fn weight(draft: &DraftRequest) -> Checked<u32> {
     Ok(weight.unwrap_or(1))
 }
 
+/// Whether a request goes to the version.
+fn of_side(request: &Request, side: &Option<String>) -> bool {
+    side.as_deref() == versions::split(&request.name).1
+}
+
 impl Requests {
     fn add(&mut self, draft: &DraftRequest, weight: u32, base: Base) -> Checked<()> {
         let number = self.requests.len();
@@ -137,6 +143,8 @@ impl Requests {
     }
 
     fn name(&mut self, draft: &DraftRequest, number: usize) -> Checked<String> {
+        // Among those of its version: each has the same names.
+        let number = number - self.requests.iter().take_while(|other| !of_side(other, &draft.side)).count();
         let name = match &draft.name {
             Some(name) if is_name(&name.value) => {
                 self.named = true;
@@ -148,6 +156,10 @@ impl Requests {
             }
             None if number == 0 => if draft.grpc.is_some() { "grpc" } else { "http" }.to_owned(),
             None => format!("request-{}", number + 1),
+        };
+        let name = match &draft.side {
+            Some(version) => of_version(&name, version),
+            None => name,
         };
         if let Some(twin) = self.requests.iter().position(|other| other.name == name) {
             let place = draft.name.as_ref().map(|name| name.place.clone()).or(draft.place.clone());

@@ -7,7 +7,9 @@ use serde_saphyr::Spanned;
 
 use super::request::{self, Tls};
 use super::{Text, place, sourced};
-use crate::spec::draft::{DraftFeed, DraftNotice, DraftProvider, DraftProviderMetric, DraftReady, Sourced};
+use crate::spec::draft::{
+    DraftFeed, DraftNotice, DraftProvider, DraftProviderMetric, DraftReady, DraftVersion, Goal, Sourced,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -67,6 +69,36 @@ pub(super) struct Notice {
     soft_failure: Option<bool>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Version {
+    url: Option<Text>,
+    target: Option<Text>,
+    #[serde(default)]
+    headers: BTreeMap<String, Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Rewards {
+    #[serde(default)]
+    max: Vec<Text>,
+    #[serde(default)]
+    min: Vec<Text>,
+}
+
+pub(super) fn version((name, version): (String, Spanned<Version>)) -> DraftVersion {
+    let place = place(&version);
+    let Version { url, target, headers } = version.value;
+    let headers = headers.into_iter().map(|(name, value)| (name, sourced(value))).collect();
+    DraftVersion { name, place, url: url.map(sourced), target: target.map(sourced), headers }
+}
+
+pub(super) fn rewards(rewards: Rewards) -> Vec<(Goal, Sourced)> {
+    let of = |goal: Goal, texts: Vec<Text>| texts.into_iter().map(move |text| (goal, sourced(text)));
+    of(Goal::Max, rewards.max).chain(of(Goal::Min, rewards.min)).collect()
+}
+
 pub(super) fn ready(ready: Spanned<Ready>) -> Sourced<DraftReady> {
     let place = place(&ready);
     let Ready { http, status, tcp, grpc_health, service, tls, timeout } = ready.value;
@@ -100,6 +132,7 @@ pub(super) fn provider(provider: Spanned<Provider>) -> Sourced<DraftProvider> {
     };
     let value = DraftProvider {
         name,
+        side: None,
         url,
         method,
         headers: headers.into_iter().collect(),
