@@ -1,13 +1,17 @@
 //! loadgrid: shards an open-loop load over workers, merges what they measure exactly, and judges it.
 
+pub mod capacity;
 pub mod cli;
 pub mod demo;
 pub mod grid;
 pub mod grpc;
 pub mod iter8;
+mod near;
 pub mod outside;
 pub mod plan;
 pub mod report;
 pub mod results;
 pub mod slo;
 pub mod spec;
+pub mod store;
+pub mod trend;

@@ -1,5 +1,5 @@
-//! Servers that others wrote, as targets: nginx, nghttpd and a gRPC server in Python. It does not know what is asked of
-//! them.
+//! Servers that others wrote: nginx, nghttpd and a gRPC server in Python as targets, an S3 in Python for stores. It
+//! does not know what is asked of them.
 //!
 //! Each answers when its start returns, and ends when it is dropped, with its folder. What isn't installed fails the
 //! test, unless LOADGRID_TESTS_MAY_SKIP is set: then it is said loudly, and start returns None.
@@ -243,6 +243,40 @@ impl RouteGuide {
     }
 }
 
+/// The server of `tests/targets/s3.py`: an S3 in memory, which takes any credentials.
+pub struct S3 {
+    pub address: SocketAddr,
+    _process: Process,
+}
+
+impl S3 {
+    pub fn start() -> Option<Self> {
+        let mut command = Command::new(python()?);
+        command.arg(targets().join("s3.py"));
+        let mut process = Process::spawn_held(command, folder("s3"));
+        let mut line = String::new();
+        BufReader::new(process.child.stdout.take().expect("piped")).read_line(&mut line).expect("its first line");
+        let port: u16 = line.trim().parse().unwrap_or_else(|_| panic!("no port in '{line}': {}", process.said()));
+        Some(S3 { address: SocketAddr::from(([127, 0, 0, 1], port)), _process: process })
+    }
+
+    /// Puts an object (`bucket/key`), or makes a bucket where there is no key.
+    pub fn put(&self, path: &str, body: &str) {
+        let mut stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let length = body.len();
+        // Whoever signs nothing is somebody else to it: the bucket is not theirs.
+        let signed = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, \
+                      SignedHeaders=host, Signature=0\r\n";
+        let head =
+            format!("PUT /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{signed}Content-Length: {length}\r\n\r\n");
+        stream.write_all((head + body).as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.contains(" 200 OK"), "{answer}");
+    }
+}
+
 /// Where the protos and scripts of the targets are.
 pub fn targets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("targets")
@@ -316,8 +350,19 @@ struct Process {
 
 impl Process {
     fn spawn(mut command: Command, dir: PathBuf) -> Self {
+        command.stdin(Stdio::null());
+        Process::with_stdin(command, dir)
+    }
+
+    /// One that ends with its stdin, so that it outlives this process in no case.
+    fn spawn_held(mut command: Command, dir: PathBuf) -> Self {
+        command.stdin(Stdio::piped());
+        Process::with_stdin(command, dir)
+    }
+
+    fn with_stdin(mut command: Command, dir: PathBuf) -> Self {
         let stderr = File::create(dir.join("stderr")).expect("a file for its stderr");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        command.stdout(Stdio::piped()).stderr(stderr);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Process { child, dir }
     }

@@ -1,10 +1,12 @@
 //! The command line: one file a subcommand. Data goes to stdout, everything else to stderr.
 
+mod capacity;
 mod certs;
 mod completions;
 mod control;
 mod demo;
 mod demo_service;
+mod documents;
 mod flags;
 mod init;
 mod iter8;
@@ -13,6 +15,9 @@ mod output;
 mod progress;
 mod report;
 mod run;
+mod runs;
+mod store;
+mod trend;
 mod validate;
 
 use std::process::ExitCode;
@@ -49,12 +54,22 @@ struct Cli {
 enum Command {
     /// Run a test: from a file, from flags, or from a file with flags that override it.
     Run(Box<run::Arguments>),
+    /// How far does it go: the highest rate at which all objectives hold.
+    Capacity(Box<capacity::Arguments>),
     /// See it work: a demo service, a grid of two workers, ten seconds, a report.
     Demo(demo::Arguments),
     /// Serve a target whose latency and capacity are known.
     DemoService(demo_service::Arguments),
-    /// Render a stored run again.
+    /// Render a kept run again.
     Report(report::Arguments),
+    /// List the runs that are kept.
+    Runs(runs::ListArguments),
+    /// Whether it got worse: change points in the history of a test, and the level of its newest run.
+    Trend(trend::Arguments),
+    /// Remove runs from the store, by name or by count and age.
+    Rm(runs::RemoveArguments),
+    /// Set, show or clear the run that later ones of its test are held against.
+    Baseline(runs::BaselineArguments),
     /// Check a test's file.
     Validate(validate::Arguments),
     /// Print a commented test to start from.
@@ -96,9 +111,14 @@ pub fn main() -> ExitCode {
     log(cli.verbose);
     let outcome = match cli.command {
         Command::Run(arguments) => run::main(&arguments),
+        Command::Capacity(arguments) => capacity::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::DemoService(arguments) => demo_service::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),
+        Command::Runs(arguments) => runs::list(&arguments),
+        Command::Trend(arguments) => trend::main(&arguments),
+        Command::Rm(arguments) => runs::remove(&arguments),
+        Command::Baseline(arguments) => runs::baseline(&arguments),
         Command::Validate(arguments) => validate::main(&arguments),
         Command::Init => init::main(),
         Command::Certs(arguments) => certs::main(&arguments),

@@ -1,36 +1,67 @@
-//! `loadgrid report`: a stored run, rendered again.
+//! `loadgrid report`: a kept run, or a file of one, rendered again.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::{fs, io};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::documents::Document;
+use super::store::StoreFlags;
 use super::{Failure, Outcome, exit, output};
 use crate::report::{self, Format};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// A run stored by `loadgrid run --report json=RUN.json` (or -o json); - for stdin.
-    #[arg(value_name = "RUN.json", required_unless_present = "schema")]
-    run: Option<PathBuf>,
+    /// A kept run (an id or its beginning, latest, NAME@latest, NAME@baseline), a file that `-o json` wrote, or - for stdin.
+    #[arg(value_name = "RUN", required_unless_present = "schema")]
+    run: Option<String>,
     /// text, json, html, junit, markdown or hlog.
     #[arg(short, long, default_value = "text")]
     output: Format,
-    /// Print the JSON Schema of stored runs instead.
-    #[arg(long)]
-    schema: bool,
+    /// Print the JSON Schema of what is kept instead.
+    #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "run", conflicts_with = "run")]
+    schema: Option<Schema>,
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Schema {
+    Run,
+    Capacity,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {
-    let Some(path) = arguments.run.as_ref().filter(|_| !arguments.schema) else {
-        output::print(&report::schema().map_err(Failure::not_carried_out)?)?;
+    let Some(run) = arguments.run.as_ref().filter(|_| arguments.schema.is_none()) else {
+        let schema = match arguments.schema {
+            Some(Schema::Capacity) => schema_text(&schemars::schema_for!(crate::capacity::model::CapacityReport)),
+            _ => report::schema(),
+        };
+        output::print(&schema.map_err(Failure::not_carried_out)?)?;
         return Ok(exit::PASS);
     };
-    let named = |error: String| Failure::usage(format!("{}: {error}", path.display()));
-    let read = if path.as_os_str() == "-" { io::read_to_string(io::stdin()) } else { fs::read_to_string(path) };
-    let text = read.map_err(|error| named(format!("can't be read: {error}")))?;
-    let run = report::parse(&text).map_err(named)?;
-    let rendered = report::render(&run, arguments.output, output::stdout_has_colour()).map_err(named)?;
-    output::print(&rendered)?;
+    let document = find(run, &arguments.store)?;
+    let named = |error: String| Failure::usage(format!("{run}: {error}"));
+    output::print(&document.render(arguments.output, output::stdout_has_colour()).map_err(named)?)?;
     Ok(exit::PASS)
+}
+
+fn schema_text(schema: &schemars::Schema) -> Result<String, String> {
+    serde_json::to_string_pretty(schema).map(|text| text + "\n").map_err(|error| error.to_string())
+}
+
+/// A file if there is one of this name, else what the store has under it.
+pub(super) fn find(run: &str, store: &StoreFlags) -> Result<Document, Failure> {
+    let named = |error: String| Failure::usage(format!("{run}: {error}"));
+    let unreadable = |error: io::Error| named(format!("can't be read: {error}"));
+    if run == "-" {
+        return Document::parse(&io::read_to_string(io::stdin()).map_err(unreadable)?).map_err(named);
+    }
+    if Path::new(run).exists() {
+        return Document::parse(&fs::read_to_string(run).map_err(unreadable)?).map_err(named);
+    }
+    if run.contains('/') || run.ends_with(".json") {
+        return Err(named("there is no such file, and no run of such a name can be in a store".to_owned()));
+    }
+    Document::parse(&store.get(run)?.document).map_err(named)
 }

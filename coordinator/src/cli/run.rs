@@ -11,6 +11,7 @@ use loadgrid_worker::{limits, tls};
 use tokio::sync::watch;
 
 use super::flags::TestFlags;
+use super::store::{KeepFlags, Keeper};
 use super::{Failure, Outcome, exit, notify, output, progress, runtime};
 use crate::grid::{self, Options, Policy, RunState, Security, Snapshot, StopReason};
 use crate::outside::provider::{self, Provider};
@@ -33,6 +34,8 @@ pub(super) struct Arguments {
     grid: GridFlags,
     #[command(flatten)]
     report: ReportFlags,
+    #[command(flatten)]
+    keep: KeepFlags,
     /// Show what would be sent, and by whom; send nothing.
     #[arg(long)]
     dry_run: bool,
@@ -113,14 +116,21 @@ fn parse_switch(text: &str) -> Result<bool, String> {
 }
 
 fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
+    let (format, path) = split_report(text)?;
+    Ok((format.parse()?, path))
+}
+
+/// The two sides of `FORMAT=PATH`.
+pub(super) fn split_report(text: &str) -> Result<(&str, PathBuf), String> {
     let (format, path) = text.split_once('=').ok_or("write FORMAT=PATH, such as html=report.html")?;
     if path.is_empty() {
         return Err("the path is missing: write FORMAT=PATH, such as html=report.html".to_owned());
     }
-    Ok((format.parse()?, PathBuf::from(path)))
+    Ok((format, PathBuf::from(path)))
 }
 
 /// A run that is understood and not begun.
+#[derive(Clone)]
 pub(super) struct Prepared {
     pub plan: Plan,
     pub options: Options,
@@ -138,8 +148,11 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         return super::validate::show_plan(&prepared);
     }
     let notices = prepared.plan.test.notices.clone();
+    let keeper = arguments.keep.keeper(&prepared.plan.test.name)?;
     let report = carry_out(prepared)?.report;
+    let kept = keeper.map_or(Ok(()), |keeper| keep(&keeper, &report));
     let delivered = deliver(&report, arguments.report.output, &arguments.report.report);
+    let delivered = delivered.and_then(|code| kept.map(|()| code));
     match (notify::tell(&notices, &report), delivered) {
         // The run's own verdict goes before what became of the notice.
         (Err(failure), Ok(code)) if code != exit::PASS => {
@@ -149,6 +162,12 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         (Err(failure), Ok(_)) => Err(failure),
         (_, delivered) => delivered,
     }
+}
+
+fn keep(keeper: &Keeper, report: &Report) -> Result<(), Failure> {
+    let entry = report::entry::of_run(report).map_err(Failure::not_carried_out)?;
+    let document = serde_json::to_string(report).map_err(Failure::not_carried_out)?;
+    keeper.put(&entry, &document)
 }
 
 /// Reads and checks a test.
@@ -208,7 +227,7 @@ pub(super) fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -
 }
 
 /// A path that can't be written is found before the load, not after it.
-fn check_paths(files: &[(Format, PathBuf)]) -> Result<(), Failure> {
+pub(super) fn check_paths(files: &[(Format, PathBuf)]) -> Result<(), Failure> {
     for (number, (format, path)) in files.iter().enumerate() {
         if files[..number].iter().any(|(_, other)| other == path) {
             return Err(Failure::usage(format!("--report: two reports would go to {}", path.display())));
@@ -244,12 +263,14 @@ pub(super) struct Carried {
     pub totals: Totals,
     /// Its latency second by second.
     pub blocks: Vec<Recorded>,
+    /// Requests in flight and waiting at the end of each step of the main phase: (s after the start of the warm-up, count).
+    pub backlog: Vec<(f64, f64)>,
 }
 
 /// Runs to the end, or to ctrl-C, and builds the report.
 pub(super) fn carry_out(mut prepared: Prepared) -> Result<Carried, Failure> {
     let runtime = runtime()?;
-    let ready = runtime.block_on(before(&mut prepared.plan.test, prepared.quiet))?;
+    let ready = runtime.block_on(make_ready(&mut prepared.plan.test, prepared.quiet))?;
     // The only wall clock of a run: when it began, for people and for the providers of metrics.
     let started_at = jiff::Timestamp::now();
     let (confidence, providers) = (prepared.confidence, prepared.plan.test.providers.clone());
@@ -262,11 +283,22 @@ pub(super) fn carry_out(mut prepared: Prepared) -> Result<Carried, Failure> {
     let report = build::build(&state, &circumstance).map_err(Failure::not_carried_out)?;
     let arrivals = state.results.arrivals();
     let blocks = state.results.timeline.blocks(Part::Latency, &arrivals);
-    Ok(Carried { report, totals: state.results.totals(&arrivals, false), blocks })
+    Ok(Carried { report, totals: state.results.totals(&arrivals, false), blocks, backlog: backlog(&state) })
 }
 
-/// Everything that has to be there before the load: what the test fetches, and what it waits for.
-async fn before(test: &mut LoadTest, quiet: bool) -> Result<Vec<model::Ready>, Failure> {
+/// Steps of the main phase while its load lasted.
+fn backlog(state: &RunState) -> Vec<(f64, f64)> {
+    let (timeline, load) = (&state.results.timeline, &state.plan.test.load);
+    let step = timeline.step_ns();
+    let ends = (1..).map(|place: u64| place * step);
+    let steps = timeline.seconds().iter().zip(ends);
+    let main = steps.filter(|(_, end)| *end > load.warmup_ns && *end <= load.duration_ns());
+    main.map(|(second, end)| (end as f64 / 1e9, (second.in_flight + second.waiting) as f64)).collect()
+}
+
+/// Everything that has to be there before the load: what the test fetches, and what it waits for. Once it was there,
+/// the test needs it no more.
+pub(super) async fn make_ready(test: &mut LoadTest, quiet: bool) -> Result<Vec<model::Ready>, Failure> {
     let whole = async {
         let conditions = std::mem::take(&mut test.ready);
         let say = |text: &str| {

@@ -45,6 +45,7 @@ pub enum Event {
 }
 
 /// How the listener is secured.
+#[derive(Clone)]
 pub enum Security {
     Tls(Material),
     /// Plaintext, asked for in so many words.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use prost_reflect::{Cardinality, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
 
-use super::near;
 use super::values::marked;
+use crate::near;
 
 /// How a message is written in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

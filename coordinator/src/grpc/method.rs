@@ -3,7 +3,7 @@
 use loadgrid_worker::client::grpc::Kind;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
-use super::near;
+use crate::near;
 
 /// The service and the method of `pkg.Service/Method` or `pkg.Service.Method`.
 fn parts(call: &str) -> Result<(&str, &str), String> {

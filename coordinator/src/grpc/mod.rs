@@ -4,7 +4,6 @@
 mod check;
 mod encode;
 mod method;
-mod near;
 mod reflection;
 mod schema;
 mod server;

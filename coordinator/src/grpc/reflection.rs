@@ -16,9 +16,9 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Quest
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Answer;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
-use super::near;
 use super::schema::{Wrong, pool};
 use super::server::Server;
+use crate::near;
 
 /// The two versions differ in the package's name alone: the messages of one serve both.
 const PATHS: [&str; 2] = [

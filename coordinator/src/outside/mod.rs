@@ -10,4 +10,4 @@ pub mod provider;
 pub mod ready;
 
 #[cfg(test)]
-mod server;
+pub(crate) mod server;

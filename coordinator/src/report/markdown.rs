@@ -73,6 +73,6 @@ fn row(out: &mut String, name: &str, d: &Distribution) {
 }
 
 /// What would end a table's cell, or start a tag.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }

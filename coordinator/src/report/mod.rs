@@ -3,14 +3,15 @@
 
 pub mod build;
 mod charts;
+pub mod entry;
 pub mod hdr;
 
 mod html;
 mod json;
 mod junit;
-mod markdown;
+pub(crate) mod markdown;
 pub mod model;
-mod text;
+pub(crate) mod text;
 
 use std::fmt;
 use std::str::FromStr;

@@ -29,6 +29,27 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
     page.out
 }
 
+/// A paragraph of lines of at most [`WIDTH`], those after the first indented as the text of the first.
+pub(crate) fn wrapped(label: &str, text: &str) -> String {
+    let (mut out, mut line) = (String::new(), label.to_owned());
+    let indent = " ".repeat(label.chars().count());
+    let mut empty = true;
+    for word in text.split_whitespace() {
+        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            let _ = writeln!(out, "{}", line.trim_end());
+            line.clone_from(&indent);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    let _ = writeln!(out, "{}", line.trim_end());
+    out
+}
+
 /// A verdict in one word.
 pub(super) fn verdict_word(verdict: RunVerdict) -> &'static str {
     match verdict {
@@ -40,12 +61,12 @@ pub(super) fn verdict_word(verdict: RunVerdict) -> &'static str {
 }
 
 /// A time in seconds for people; a dash for none.
-pub(super) fn seconds(value: Option<f64>) -> String {
+pub(crate) fn seconds(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| show_ns(value * 1e9))
 }
 
 /// A rate with enough digits to be told from zero.
-fn per_second(rate: f64) -> String {
+pub(crate) fn per_second(rate: f64) -> String {
     if rate > 0.0 && rate < 1.0 { format!("{rate:.3}/s") } else { format!("{rate:.1}/s") }
 }
 
@@ -74,24 +95,8 @@ impl Page {
         let _ = writeln!(self.out, "\n{title}");
     }
 
-    /// A paragraph, wrapped, its lines after the first indented as the text of the first.
     fn wrapped(&mut self, label: &str, text: &str) {
-        let mut line = label.to_owned();
-        let indent = " ".repeat(label.chars().count());
-        let mut empty = true;
-        for word in text.split_whitespace() {
-            if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                let _ = writeln!(self.out, "{}", line.trim_end());
-                line.clone_from(&indent);
-                empty = true;
-            }
-            if !empty {
-                line.push(' ');
-            }
-            line.push_str(word);
-            empty = false;
-        }
-        let _ = writeln!(self.out, "{}", line.trim_end());
+        self.out.push_str(&wrapped(label, text));
     }
 
     fn head(&mut self, report: &Report) {

@@ -35,6 +35,7 @@ pub fn unit_ns(unit: &str) -> Option<f64> {
         "s" | "sec" => 1e9,
         "m" | "min" => 60e9,
         "h" => 3600e9,
+        "d" => 86_400e9,
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ const MOST: usize = 8;
 const COMPARED_CHARS: usize = 128;
 
 /// The names there are, those most like `wanted` first: `a, b, c and 5 more`, or `none`.
-pub(super) fn listed(wanted: &str, known: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn listed(wanted: &str, known: impl IntoIterator<Item = String>) -> String {
     let wanted = wanted.to_lowercase();
     let mut known: Vec<(usize, String)> = known.into_iter().map(|name| (unlike(&wanted, &name), name)).collect();
     known.sort();

@@ -1,0 +1,108 @@
+//! What is kept and rendered: runs, capacity searches, comparisons and trends, told apart by their schema.
+
+use std::path::PathBuf;
+
+use super::{Failure, Outcome, output};
+use crate::capacity::{self, model::CapacityReport};
+use crate::report::{self, Format, Report};
+use crate::trend::{self, model::Trend};
+
+/// Any of them.
+pub(super) enum Document {
+    Run(Box<Report>),
+    Capacity(Box<CapacityReport>),
+    Trend(Box<Trend>),
+}
+
+/// Formats that every document has.
+const PLAIN: [Format; 4] = [Format::Text, Format::Json, Format::Html, Format::Markdown];
+
+/// A format of something that is no run.
+pub(super) fn parse_plain(name: &str) -> Result<Format, String> {
+    let known = || PLAIN.map(Format::name).join(", ");
+    let found = PLAIN.into_iter().find(|format| format.name() == name);
+    found.ok_or_else(|| format!("'{name}' is no format of it: write one of {}", known()))
+}
+
+/// `FORMAT=PATH` of something that is no run.
+pub(super) fn parse_plain_file(text: &str) -> Result<(Format, PathBuf), String> {
+    let (format, path) = super::run::split_report(text)?;
+    Ok((parse_plain(format)?, path))
+}
+
+impl Document {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// A sentence for people: not JSON, torn, or of a schema that is not known here.
+    pub(super) fn parse(text: &str) -> Result<Document, String> {
+        #[derive(serde::Deserialize)]
+        struct Versioned {
+            schema: Option<String>,
+        }
+        let versioned: Versioned =
+            serde_json::from_str(text).map_err(|error| format!("not a stored run (JSON): {error}"))?;
+        let read = |error: serde_json::Error, schema: &str| format!("it does not fit {schema}: {error}");
+        match versioned.schema.as_deref() {
+            Some(capacity::model::SCHEMA) => serde_json::from_str(text)
+                .map(|report| Document::Capacity(Box::new(report)))
+                .map_err(|error| read(error, capacity::model::SCHEMA)),
+            Some(trend::model::SCHEMA) => trend::parse(text).map(|trend| Document::Trend(Box::new(trend))),
+            // What is of no schema that is known here, it names.
+            _ => report::parse(text).map(|report| Document::Run(Box::new(report))),
+        }
+    }
+
+    /// Renders it. `colour` is for text on a terminal.
+    ///
+    /// # Errors
+    /// A format that it does not have, or a sentence for people.
+    pub(super) fn render(&self, format: Format, colour: bool) -> Result<String, String> {
+        match self {
+            Document::Run(report) => report::render(report, format, colour),
+            Document::Capacity(report) => match format {
+                Format::Text => Ok(capacity::text(report, colour)),
+                Format::Markdown => Ok(capacity::markdown(report)),
+                Format::Html => Err("no page yet".to_owned()),
+                other => json(report.as_ref(), other, "a capacity search"),
+            },
+            Document::Trend(trend) => match format {
+                Format::Text => trend::render(trend, trend::Format::Text, colour),
+                Format::Json => trend::render(trend, trend::Format::Json, false),
+                Format::Markdown => trend::render(trend, trend::Format::Markdown, false),
+                Format::Html => Err("no page yet".to_owned()),
+                other => json(trend.as_ref(), other, "a trend"),
+            },
+        }
+    }
+
+    /// Writes what was asked for to stdout and files. All files are tried; the first that can't be written is the error.
+    pub(super) fn deliver(&self, to_stdout: Format, files: &[(Format, PathBuf)], code: u8) -> Outcome {
+        let render = |format, colour| self.render(format, colour).map_err(Failure::not_carried_out);
+        output::print(&render(to_stdout, output::stdout_has_colour())?)?;
+        let mut failed = None;
+        for (format, path) in files {
+            let written = render(*format, false).and_then(|text| {
+                output::write_file(path, &text)
+                    .map_err(|error| Failure::not_carried_out(format!("the {format} report: {error}")))
+            });
+            if let Err(failure) = written
+                && let Some(Failure { message, .. }) = failed.replace(failure)
+            {
+                output::complain(&format!("error: {message}"));
+            }
+        }
+        failed.map_or(Ok(code), Err)
+    }
+}
+
+/// JSON, or that there is no such format.
+fn json<T: serde::Serialize>(document: &T, format: Format, what: &str) -> Result<String, String> {
+    if format != Format::Json {
+        let known = PLAIN.map(Format::name).join(", ");
+        return Err(format!("{what} can't be rendered as {format}: write one of {known}"));
+    }
+    let mut text = serde_json::to_string_pretty(document).map_err(|error| error.to_string())?;
+    text.push('\n');
+    Ok(text)
+}

@@ -1,0 +1,164 @@
+//! Where runs are kept, as the flags say it, and keeping them.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Failure, exit, output, runtime};
+use crate::spec::units;
+use crate::store::{Cause, Entry, Environment, Error, Keep, Location, Store, Stored, rescue, skipped_lines};
+
+/// Which store.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Store")]
+pub(super) struct StoreFlags {
+    /// Where runs are kept: a folder, or s3://BUCKET/PREFIX [default: $XDG_DATA_HOME/loadgrid].
+    #[arg(long, value_name = "DIR|s3://…", env = "LOADGRID_STORE")]
+    store: Option<String>,
+}
+
+/// Whether and how long a run is kept.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Store")]
+pub(super) struct KeepFlags {
+    #[command(flatten)]
+    store: StoreFlags,
+    /// Do not keep the result.
+    #[arg(long)]
+    no_store: bool,
+    /// Of this and every other test, keep so many of the newest results; baselines stay [default: all].
+    #[arg(long, value_name = "N", env = "LOADGRID_KEEP")]
+    keep: Option<NonZeroUsize>,
+    /// Keep results for so long, such as 90d; baselines stay [default: for ever].
+    #[arg(long, value_name = "TIME", env = "LOADGRID_KEEP_FOR")]
+    keep_for: Option<String>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = if error.is_usage() { exit::USAGE } else { exit::NOT_CARRIED_OUT };
+        Failure { code, message: error.to_string() }
+    }
+}
+
+impl StoreFlags {
+    pub(super) fn open(&self) -> Result<Store, Failure> {
+        let environment = Environment::of_process();
+        let location = Location::of(self.store.as_deref(), &environment)?;
+        Ok(Store::open(&location, &environment)?)
+    }
+
+    /// The run that is meant, by its id, the beginning of one, `latest`, `NAME@latest` or `NAME@baseline`.
+    pub(super) fn get(&self, what: &str) -> Result<Stored, Failure> {
+        let store = self.open()?;
+        let stored = runtime()?.block_on(async {
+            let id = store.resolve(what, None).await?;
+            store.get(&id).await
+        });
+        Ok(stored?)
+    }
+}
+
+/// How long things are kept, as it is written.
+pub(super) fn keep(count: Option<NonZeroUsize>, age: Option<&str>) -> Result<Keep, Failure> {
+    let parse = |text: &str| match units::duration_ns(text) {
+        Ok(0) => Err(Failure::usage("--keep-for: a time of zero keeps nothing; --no-store does that")),
+        Ok(ns) => Ok(Duration::from_nanos(ns)),
+        Err(error) => Err(Failure::usage(format!("--keep-for: {error}"))),
+    };
+    Ok(Keep { per_test: count, max_age: age.map(parse).transpose()? })
+}
+
+/// A store that is there, and what it is to hold of old runs.
+pub(super) struct Keeper {
+    store: Store,
+    keep: Keep,
+    /// Whether somebody asked for this store: then not to have it is a failure.
+    asked: bool,
+}
+
+impl KeepFlags {
+    /// Opens the store and sees whether it can be reached, before a load whose result it is to keep. `None`: nothing
+    /// is to be kept, or there is no place for it.
+    pub(super) fn keeper(&self, test: &str) -> Result<Option<Keeper>, Failure> {
+        let keep = keep(self.keep, self.keep_for.as_deref())?;
+        if self.no_store {
+            return Ok(None);
+        }
+        let asked = self.store.store.is_some();
+        let tried = self.store.open().and_then(|store| {
+            match store.location() {
+                Location::Folder(folder) => writable(folder)?,
+                Location::S3 { .. } => drop(runtime()?.block_on(store.baseline(test))?),
+            }
+            Ok(store)
+        });
+        match tried {
+            Ok(store) => Ok(Some(Keeper { store, keep, asked })),
+            Err(failure) if asked => Err(failure),
+            Err(failure) => {
+                output::complain(&format!("warning: this result will not be kept: {}", failure.message));
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn writable(folder: &Path) -> Result<(), Failure> {
+    let runs = folder.join("runs");
+    std::fs::create_dir_all(&runs)
+        .map_err(|error| error.to_string())
+        .and_then(|()| output::check_writable(&runs.join("new")))
+        .map_err(|error| {
+            Failure::not_carried_out(format!(
+                "the store {} can't be written ({error}): choose another with --store DIR, or --no-store",
+                folder.display()
+            ))
+        })
+}
+
+impl Keeper {
+    /// Keeps a result, and lets old ones go. What can't be kept is saved as a file; the result itself is not touched by
+    /// that, unless the store was asked for.
+    pub(super) fn put(&self, entry: &Entry, document: &str) -> Result<(), Failure> {
+        let store = &self.store;
+        let kept = runtime()?.block_on(async {
+            store.put(entry, document).await?;
+            if self.keep == Keep::default() {
+                return Ok(Vec::new());
+            }
+            store.retain(self.keep, jiff::Timestamp::now()).await
+        });
+        match kept {
+            Ok(lost) if lost.is_empty() => Ok(()),
+            Ok(lost) => {
+                output::complain(&format!("{} old results were removed from {}", lost.len(), store.location()));
+                Ok(())
+            }
+            Err(error) => self.rescue(entry, document, &error),
+        }
+    }
+
+    fn rescue(&self, entry: &Entry, document: &str, error: &Error) -> Result<(), Failure> {
+        let temporary = std::env::temp_dir();
+        let saved = match error.cause() {
+            // Without a document there is nothing to save.
+            Cause::Usage => None,
+            _ => rescue(&entry.id, document, &[Path::new("."), &temporary]),
+        };
+        let saved = saved.map_or(String::new(), |path| format!("; the result is in {}", path.display()));
+        let message = format!("the result was not kept: {error}{saved}");
+        if self.asked {
+            return Err(Failure::not_carried_out(message));
+        }
+        output::complain(&format!("warning: {message}"));
+        Ok(())
+    }
+}
+
+/// Says what of a store is not used.
+pub(super) fn complain_of(skipped: &[crate::store::Skipped]) {
+    skipped_lines(skipped).iter().for_each(|line| output::complain(&format!("warning: {line}")));
+}
