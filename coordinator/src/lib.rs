@@ -2,6 +2,7 @@
 
 pub mod capacity;
 pub mod cli;
+pub mod compare;
 pub mod demo;
 pub mod grid;
 pub mod grpc;
@@ -15,3 +16,4 @@ pub mod slo;
 pub mod spec;
 pub mod store;
 pub mod trend;
+pub mod verdict;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Failure, Outcome, output};
 use crate::capacity::{self, model::CapacityReport};
+use crate::compare::{self, Comparison};
 use crate::report::{self, Format, Report};
 use crate::trend::{self, model::Trend};
 
@@ -11,6 +12,7 @@ use crate::trend::{self, model::Trend};
 pub(super) enum Document {
     Run(Box<Report>),
     Capacity(Box<CapacityReport>),
+    Comparison(Box<Comparison>),
     Trend(Box<Trend>),
 }
 
@@ -47,9 +49,22 @@ impl Document {
             Some(capacity::model::SCHEMA) => serde_json::from_str(text)
                 .map(|report| Document::Capacity(Box::new(report)))
                 .map_err(|error| read(error, capacity::model::SCHEMA)),
+            Some(compare::model::SCHEMA) => serde_json::from_str(text)
+                .map(|comparison| Document::Comparison(Box::new(comparison)))
+                .map_err(|error| read(error, compare::model::SCHEMA)),
             Some(trend::model::SCHEMA) => trend::parse(text).map(|trend| Document::Trend(Box::new(trend))),
             // What is of no schema that is known here, it names.
             _ => report::parse(text).map(|report| Document::Run(Box::new(report))),
+        }
+    }
+
+    /// What it is, in a sentence.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Document::Run(_) => "a run",
+            Document::Capacity(_) => "a capacity search",
+            Document::Comparison(_) => "a comparison",
+            Document::Trend(_) => "a trend",
         }
     }
 
@@ -65,6 +80,12 @@ impl Document {
                 Format::Markdown => Ok(capacity::markdown(report)),
                 Format::Html => Err("no page yet".to_owned()),
                 other => json(report.as_ref(), other, "a capacity search"),
+            },
+            Document::Comparison(comparison) => match format {
+                Format::Text => compare::render(comparison, compare::Format::Text, colour),
+                Format::Markdown => compare::render(comparison, compare::Format::Markdown, false),
+                Format::Html => Err("no page yet".to_owned()),
+                other => json(comparison.as_ref(), other, "a comparison"),
             },
             Document::Trend(trend) => match format {
                 Format::Text => trend::render(trend, trend::Format::Text, colour),

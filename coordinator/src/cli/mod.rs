@@ -2,6 +2,7 @@
 
 mod capacity;
 mod certs;
+mod compare;
 mod completions;
 mod control;
 mod demo;
@@ -56,6 +57,8 @@ enum Command {
     Run(Box<run::Arguments>),
     /// How far does it go: the highest rate at which all objectives hold.
     Capacity(Box<capacity::Arguments>),
+    /// Did it change: a run against another, with 95 % intervals.
+    Compare(compare::Arguments),
     /// See it work: a demo service, a grid of two workers, ten seconds, a report.
     Demo(demo::Arguments),
     /// Serve a target whose latency and capacity are known.
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(arguments) => run::main(&arguments),
         Command::Capacity(arguments) => capacity::main(&arguments),
+        Command::Compare(arguments) => compare::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::DemoService(arguments) => demo_service::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),

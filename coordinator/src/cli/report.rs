@@ -29,13 +29,17 @@ pub(super) struct Arguments {
 enum Schema {
     Run,
     Capacity,
+    Comparison,
+    Trend,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {
     let Some(run) = arguments.run.as_ref().filter(|_| arguments.schema.is_none()) else {
         let schema = match arguments.schema {
             Some(Schema::Capacity) => schema_text(&schemars::schema_for!(crate::capacity::model::CapacityReport)),
-            _ => report::schema(),
+            Some(Schema::Comparison) => schema_text(&schemars::schema_for!(crate::compare::Comparison)),
+            Some(Schema::Trend) => crate::trend::schema(),
+            Some(Schema::Run) | None => report::schema(),
         };
         output::print(&schema.map_err(Failure::not_carried_out)?)?;
         return Ok(exit::PASS);

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::flags::TestFlags;
 use super::store::{KeepFlags, Keeper};
 use super::{Failure, Outcome, exit, notify, output, progress, runtime};
+use crate::compare::side_by_side;
 use crate::grid::{self, Options, Policy, RunState, Security, Snapshot, StopReason};
 use crate::outside::provider::{self, Provider};
 use crate::outside::ready;
@@ -280,7 +281,11 @@ pub(super) fn carry_out(mut prepared: Prepared) -> Result<Carried, Failure> {
     runtime.shutdown_background();
     let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let circumstance = Circumstance { started_at, confidence, ready, outside };
-    let report = build::build(&state, &circumstance).map_err(Failure::not_carried_out)?;
+    let mut report = build::build(&state, &circumstance).map_err(Failure::not_carried_out)?;
+    let test = &state.plan.test;
+    if !test.versions.is_empty() {
+        report.versions = Some(side_by_side::judge(&report, &test.versions, &test.rewards));
+    }
     let arrivals = state.results.arrivals();
     let blocks = state.results.timeline.blocks(Part::Latency, &arrivals);
     Ok(Carried { report, totals: state.results.totals(&arrivals, false), blocks, backlog: backlog(&state) })

@@ -132,6 +132,7 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
         ready: circumstance.ready.clone(),
         outside: circumstance.outside.clone(),
         notes: notes(state),
+        versions: None,
     })
 }
 

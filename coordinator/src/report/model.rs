@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::compare::model::Versions;
+pub use crate::verdict::{RunVerdict, Validity};
+
 /// The version of this shape.
 pub const SCHEMA: &str = "loadgrid.dev/report/v1";
 
@@ -50,6 +53,9 @@ pub struct Report {
     /// What whoever reads the figures has to know beside them, such as certificates that nobody verified.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Where several versions of the target were measured side by side.
+    #[serde(default)]
+    pub versions: Option<Versions>,
 }
 
 /// A condition that held, and how long that took; s.
@@ -69,23 +75,6 @@ pub struct Outside {
     pub value: Option<f64>,
     pub unit: Option<String>,
     pub error: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum RunVerdict {
-    Pass,
-    Fail,
-    Inconclusive,
-    Invalid,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Validity {
-    Valid,
-    Degraded,
-    Invalid,
 }
 
 /// What was to be sent and what was. Counts are of the main phase; planned = sent + dropped + lost.

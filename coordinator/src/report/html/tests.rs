@@ -116,6 +116,7 @@ fn report(verdict: RunVerdict) -> Report {
         ready: vec![],
         outside: vec![],
         notes: vec![HOSTILE.into()],
+        versions: None,
         histograms: Histograms {
             blocks: Default::default(),
             encoding: String::new(),

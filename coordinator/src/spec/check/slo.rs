@@ -25,6 +25,18 @@ pub(super) fn reward(goal: Goal, text: &Sourced, test: &LoadTest) -> Checked<Rew
         let message = format!("'{}' names a version: a reward compares all of them; leave it out", text.value);
         return Err(SpecError::new(text.place.clone(), message));
     }
+    let compared = match metric.statistic {
+        Statistic::Quantile(part, _) | Statistic::Mean(part) => matches!(part, Part::Latency | Part::ServiceTime),
+        Statistic::ErrorRate | Statistic::Rate | Statistic::Outside => true,
+        _ => false,
+    };
+    if !compared {
+        let message = format!(
+            "'{metric}' has no interval to compare versions by: write a percentile or the mean of latency or service-time, \
+             error-rate, rate, or a provider's metric"
+        );
+        return Err(SpecError::new(text.place.clone(), message));
+    }
     let of_each = metrics(&metric, text, test)?;
     if of_each.len() < test.versions.len() {
         let message = format!(
