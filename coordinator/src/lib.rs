@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod iter8;
 mod near;
 pub mod outside;
+mod paper;
 pub mod plan;
 pub mod report;
 pub mod results;

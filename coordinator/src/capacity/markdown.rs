@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::build::show_rate;
 use super::model::CapacityReport;
 use super::text::{outcome_word, word};
-use crate::report::markdown::cell;
+use crate::paper::cell;
 use crate::report::text::seconds;
 
 /// Renders a search. Writing to a string can't fail: results are let go of.

@@ -4,14 +4,17 @@ use std::fmt::Write;
 
 use super::build::show_rate;
 use super::model::{CapacityReport, CapacityVerdict, Probe, ProbeOutcome};
+use crate::paper::{self, BOLD, GREEN, RED, YELLOW};
 use crate::report::model::Validity;
-use crate::report::text::{seconds, wrapped};
+use crate::report::text::seconds;
 use crate::spec::units::show_ns;
 
-const GREEN: &str = "32";
-const RED: &str = "31";
-const YELLOW: &str = "33";
-const BOLD: &str = "1";
+/// The width that lines are wrapped to; those of probes are as long as they have to be.
+const WIDTH: usize = 100;
+
+fn wrapped(label: &str, text: &str) -> String {
+    paper::wrapped(WIDTH, label, text)
+}
 
 /// A verdict in a word or two.
 pub(super) fn word(verdict: CapacityVerdict) -> &'static str {
@@ -35,7 +38,7 @@ pub(super) fn outcome_word(outcome: ProbeOutcome) -> &'static str {
 
 /// Renders a search. `colour` is for a terminal. Writing to a string can't fail: results are let go of.
 pub fn render(report: &CapacityReport, colour: bool) -> String {
-    let paint = |code: &str, text: &str| if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
+    let paint = |code: &str, text: &str| paper::paint(colour, code, text);
     let code = match report.verdict {
         CapacityVerdict::Found | CapacityVerdict::AtLeast => GREEN,
         CapacityVerdict::Fails => RED,

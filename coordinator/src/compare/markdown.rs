@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::model::{Comparison, Head, OutcomeState, Row, Verdict};
+use super::model::{Comparison, Head, OutcomeState, Row, Verdict, Versions};
 use super::show;
+use crate::paper::cell;
 
 pub(super) fn render(comparison: &Comparison) -> String {
     let mut out = String::new();
@@ -29,16 +30,7 @@ fn write(out: &mut String, comparison: &Comparison) {
         }
         let _ = writeln!(out);
     }
-    let (a, b) = (cell(&comparison.a.label), cell(&comparison.b.label));
-    for section in &comparison.sections {
-        let name = cell(&section.name);
-        let _ = writeln!(out, "| {name} | {a} | {b} | change | 95% interval | smallest | verdict |");
-        let _ = writeln!(out, "|---|---:|---:|---:|---:|---:|---|");
-        for row in &section.rows {
-            write_row(out, row);
-        }
-        let _ = writeln!(out);
-    }
+    write_sections(out, comparison);
     for note in &comparison.notes {
         let _ = writeln!(out, "- {}", cell(note));
     }
@@ -52,6 +44,40 @@ fn write(out: &mut String, comparison: &Comparison) {
         comparison.seed,
         cell(&comparison.loadgrid)
     );
+}
+
+fn write_sections(out: &mut String, comparison: &Comparison) {
+    let (a, b) = (cell(&comparison.a.label), cell(&comparison.b.label));
+    for section in &comparison.sections {
+        let name = cell(&section.name);
+        let _ = writeln!(out, "| {name} | {a} | {b} | change | 95% interval | smallest | verdict |");
+        let _ = writeln!(out, "|---|---:|---:|---:|---:|---:|---|");
+        for row in &section.rows {
+            write_row(out, row);
+        }
+        let _ = writeln!(out);
+    }
+}
+
+/// The versions of one run, as a part of its report.
+pub(super) fn versions(versions: &Versions) -> String {
+    let mut out = format!("**{}**\n\n", cell(&versions.summary));
+    for reward in &versions.rewards {
+        let values: Vec<String> = reward.values.iter().map(|(name, _, shown)| format!("{name} {shown}")).collect();
+        let winner = reward.winner.as_deref().unwrap_or("none");
+        let because = cell(&reward.because);
+        let metric = reward.metric.replace('`', "'");
+        let _ = writeln!(
+            out,
+            "- {} `{metric}`: {}; winner {}: {because}",
+            reward.goal,
+            cell(&values.join(", ")),
+            cell(winner)
+        );
+    }
+    let _ = writeln!(out);
+    versions.comparisons.iter().for_each(|comparison| write_sections(&mut out, comparison));
+    out
 }
 
 fn write_row(out: &mut String, row: &Row) {
@@ -71,9 +97,4 @@ fn write_row(out: &mut String, row: &Row) {
         shown.interval,
         shown.smallest
     );
-}
-
-/// What would end a table's cell, or start a tag.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }

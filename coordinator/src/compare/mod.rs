@@ -323,5 +323,15 @@ pub fn render(comparison: &Comparison, format: Format, colour: bool) -> Result<S
     }
 }
 
+/// The versions of one run for a terminal, as a part of its report.
+pub fn versions_text(versions: &model::Versions, colour: bool) -> String {
+    text::versions(versions, colour)
+}
+
+/// The same as Markdown.
+pub fn versions_markdown(versions: &model::Versions) -> String {
+    markdown::versions(versions)
+}
+
 #[cfg(test)]
 mod tests;

@@ -2,16 +2,12 @@
 
 use std::fmt::Write;
 
-use super::model::{Comparison, Head, OutcomeState, Row, Section, Verdict};
+use super::model::{Comparison, Head, OutcomeState, Row, Section, Verdict, Versions};
 use super::show;
+use crate::paper::{BOLD, GREEN, RED, YELLOW, paint, wrapped};
 
 /// The width that lines are wrapped to.
 const WIDTH: usize = 100;
-
-const GREEN: &str = "32";
-const RED: &str = "31";
-const YELLOW: &str = "33";
-const BOLD: &str = "1";
 
 pub(super) fn render(comparison: &Comparison, colour: bool) -> String {
     let mut page = Page { out: String::new(), colour };
@@ -24,6 +20,27 @@ pub(super) fn render(comparison: &Comparison, colour: bool) -> String {
     page.out
 }
 
+/// The versions of one run, as a part of its report.
+pub(super) fn versions(versions: &Versions, colour: bool) -> String {
+    let mut page = Page { out: String::new(), colour };
+    let title = page.paint(BOLD, "Versions");
+    let _ = writeln!(page.out, "\n{title}");
+    page.wrapped("  ", &versions.summary);
+    for reward in &versions.rewards {
+        let values: Vec<String> = reward.values.iter().map(|(name, _, shown)| format!("{name} {shown}")).collect();
+        let winner = reward.winner.as_deref().unwrap_or("none");
+        let text = format!("{}: winner {winner}; {}", values.join(", "), reward.because);
+        page.wrapped(&format!("  {} {}  ", reward.goal, reward.metric), &text);
+    }
+    for comparison in &versions.comparisons {
+        for section in &comparison.sections {
+            page.section(comparison, section);
+        }
+        page.explain(comparison);
+    }
+    page.out
+}
+
 struct Page {
     out: String,
     colour: bool,
@@ -32,27 +49,12 @@ struct Page {
 /// Writing to a string can't fail: results are let go of.
 impl Page {
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour && !code.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        paint(self.colour, code, text)
     }
 
     /// A paragraph, wrapped, its lines after the first indented as the text of the first.
     fn wrapped(&mut self, label: &str, text: &str) {
-        let mut line = label.to_owned();
-        let indent = " ".repeat(label.chars().count());
-        let mut empty = true;
-        for word in text.split_whitespace() {
-            if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                let _ = writeln!(self.out, "{}", line.trim_end());
-                line.clone_from(&indent);
-                empty = true;
-            }
-            if !empty {
-                line.push(' ');
-            }
-            line.push_str(word);
-            empty = false;
-        }
-        let _ = writeln!(self.out, "{}", line.trim_end());
+        self.out.push_str(&wrapped(WIDTH, label, text));
     }
 
     fn head(&mut self, comparison: &Comparison) {

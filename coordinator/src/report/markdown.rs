@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::model::{Distribution, Report, RunVerdict};
 use super::text::{seconds, verdict_word};
+use crate::paper::cell;
 
 pub(super) fn render(report: &Report) -> String {
     let mut out = String::new();
@@ -47,6 +48,9 @@ fn write(out: &mut String, report: &Report) {
         }
         let _ = writeln!(out);
     }
+    if let Some(versions) = &report.versions {
+        out.push_str(&crate::compare::versions_markdown(versions));
+    }
     let _ = writeln!(out, "| | p50 | p90 | p99 | p99.9 | max |\n|---|---:|---:|---:|---:|---:|");
     row(out, "latency (from the intended start)", &report.total.latency);
     row(out, "service time (uncorrected)", &report.total.service_time);
@@ -70,9 +74,4 @@ fn row(out: &mut String, name: &str, d: &Distribution) {
         seconds(d.p99_9),
         seconds(d.max)
     );
-}
-
-/// What would end a table's cell, or start a tag.
-pub(crate) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }

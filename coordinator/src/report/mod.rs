@@ -9,7 +9,7 @@ pub mod hdr;
 mod html;
 mod json;
 mod junit;
-pub(crate) mod markdown;
+mod markdown;
 pub mod model;
 pub(crate) mod text;
 

@@ -3,21 +3,21 @@
 use std::fmt::Write;
 
 use super::model::{Distribution, Report, Request, RunVerdict, Slo, Validity};
+use crate::compare;
+use crate::paper::{BOLD, GREEN, RED, YELLOW, paint, wrapped};
 use crate::slo::Statistic;
 use crate::spec::units::show_ns;
 
 /// The width that lines are wrapped to.
 const WIDTH: usize = 80;
 
-const GREEN: &str = "32";
-const RED: &str = "31";
-const YELLOW: &str = "33";
-const BOLD: &str = "1";
-
 pub(super) fn render(report: &Report, colour: bool) -> String {
     let mut page = Page { out: String::new(), colour };
     page.head(report);
     page.slos(report);
+    if let Some(versions) = &report.versions {
+        page.out.push_str(&compare::versions_text(versions, colour));
+    }
     page.latencies(report);
     let only = report.requests.values().next().filter(|_| report.requests.len() == 1);
     page.errors("", only.unwrap_or(&report.total));
@@ -27,27 +27,6 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
     page.workers(report);
     page.audit(report);
     page.out
-}
-
-/// A paragraph of lines of at most [`WIDTH`], those after the first indented as the text of the first.
-pub(crate) fn wrapped(label: &str, text: &str) -> String {
-    let (mut out, mut line) = (String::new(), label.to_owned());
-    let indent = " ".repeat(label.chars().count());
-    let mut empty = true;
-    for word in text.split_whitespace() {
-        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            let _ = writeln!(out, "{}", line.trim_end());
-            line.clone_from(&indent);
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    let _ = writeln!(out, "{}", line.trim_end());
-    out
 }
 
 /// A verdict in one word.
@@ -78,7 +57,7 @@ struct Page {
 /// Writing to a string can't fail: results are let go of.
 impl Page {
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        paint(self.colour, code, text)
     }
 
     fn verdict(&self, verdict: RunVerdict, width: usize) -> String {
@@ -96,7 +75,7 @@ impl Page {
     }
 
     fn wrapped(&mut self, label: &str, text: &str) {
-        self.out.push_str(&wrapped(label, text));
+        self.out.push_str(&wrapped(WIDTH, label, text));
     }
 
     fn head(&mut self, report: &Report) {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::model::{MetricTrend, Trend};
 use super::show::{chance, minute};
 use super::text::{counts, verdict_word};
+use crate::paper::cell;
 
 pub(super) fn render(trend: &Trend) -> String {
     let mut out = String::new();
@@ -80,11 +81,6 @@ fn changes(out: &mut String, metric: &MetricTrend) {
             if change.accepted { ", accepted" } else { "" }
         );
     }
-}
-
-/// What would end a table's cell, or start a tag.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }
 
 /// The same within backticks.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::model::{Change, MetricTrend, Trend, TrendVerdict};
 use super::show::{chance, minute};
+use crate::paper::{BOLD, GREEN, RED, YELLOW, paint, wrapped};
 
 /// The width that lines are wrapped to.
 const WIDTH: usize = 100;
@@ -13,11 +14,6 @@ const PLOT: usize = 84;
 
 /// And so high.
 const ROWS: usize = 5;
-
-const GREEN: &str = "32";
-const RED: &str = "31";
-const YELLOW: &str = "33";
-const BOLD: &str = "1";
 
 pub(super) fn render(trend: &Trend, colour: bool) -> String {
     let mut page = Page { out: String::new(), colour };
@@ -72,7 +68,7 @@ struct Page {
 /// Writing to a string can't fail: results are let go of.
 impl Page {
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        paint(self.colour, code, text)
     }
 
     fn verdict(&self, verdict: TrendVerdict) -> String {
@@ -86,24 +82,7 @@ impl Page {
 
     /// A paragraph, wrapped, its lines after the first indented as the text of the first.
     fn wrapped(&mut self, label: &str, text: &str) {
-        let indent = label.chars().count();
-        let mut line = label.to_owned();
-        let mut width = indent;
-        for word in text.split_whitespace() {
-            let long = word.chars().count();
-            if width > indent && width + 1 + long > WIDTH {
-                let _ = writeln!(self.out, "{}", line.trim_end());
-                line = " ".repeat(indent);
-                width = indent;
-            }
-            if width > indent {
-                line.push(' ');
-                width += 1;
-            }
-            line.push_str(word);
-            width += long;
-        }
-        let _ = writeln!(self.out, "{}", line.trim_end());
+        self.out.push_str(&wrapped(WIDTH, label, text));
     }
 
     fn head(&mut self, trend: &Trend) {
