@@ -3,14 +3,16 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+use crate::scratch;
 
 /// No program of a test runs longer.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -81,6 +83,12 @@ impl Running {
     /// Starts any command.
     pub fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env("NO_COLOR", "");
+        // Runs are kept; not among those of whoever runs the tests.
+        for name in ["XDG_DATA_HOME", "XDG_CACHE_HOME"] {
+            if !command.get_envs().any(|(own, _)| own == name) {
+                command.env(name, home());
+            }
+        }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (said, stderr) = mpsc::channel();
         let lines = BufReader::new(child.stderr.take().expect("piped"));
@@ -155,6 +163,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where programs of the tests keep what is kept, unless a test has a place of its own.
+fn home() -> &'static Path {
+    static HOME: OnceLock<PathBuf> = OnceLock::new();
+    HOME.get_or_init(|| scratch("home"))
 }
 
 /// Runs `loadgrid` to its end.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Failure, Outcome, output};
 use crate::capacity::{self, model::CapacityReport};
 use crate::compare::{self, Comparison};
-use crate::report::{self, Format, Report};
+use crate::report::{self, Format, Report, pages};
 use crate::trend::{self, model::Trend};
 
 /// Any of them.
@@ -78,20 +78,20 @@ impl Document {
             Document::Capacity(report) => match format {
                 Format::Text => Ok(capacity::text(report, colour)),
                 Format::Markdown => Ok(capacity::markdown(report)),
-                Format::Html => Err("no page yet".to_owned()),
+                Format::Html => pages::capacity(report).map_err(|error| error.to_string()),
                 other => json(report.as_ref(), other, "a capacity search"),
             },
             Document::Comparison(comparison) => match format {
                 Format::Text => compare::render(comparison, compare::Format::Text, colour),
                 Format::Markdown => compare::render(comparison, compare::Format::Markdown, false),
-                Format::Html => Err("no page yet".to_owned()),
+                Format::Html => pages::compare(comparison).map_err(|error| error.to_string()),
                 other => json(comparison.as_ref(), other, "a comparison"),
             },
             Document::Trend(trend) => match format {
                 Format::Text => trend::render(trend, trend::Format::Text, colour),
                 Format::Json => trend::render(trend, trend::Format::Json, false),
                 Format::Markdown => trend::render(trend, trend::Format::Markdown, false),
-                Format::Html => Err("no page yet".to_owned()),
+                Format::Html => pages::trend(trend).map_err(|error| error.to_string()),
                 other => json(trend.as_ref(), other, "a trend"),
             },
         }

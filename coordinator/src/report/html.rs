@@ -4,18 +4,11 @@
 //! shows no verdict but that one: its objectives are not judged, and its figures are greyed.
 
 use serde::Serialize;
-use tera::{Context, Kwargs, State, Tera, Value};
 
 use super::charts;
-use super::model::{self, Connections, Distribution, Gate, Interval, Load, Report, Request, RunVerdict, Slo, Validity};
-use crate::spec::units::show_ns;
-
-/// Escaping goes by the name's end.
-const NAME: &str = "report.html";
-const TEMPLATE: &str = include_str!("report.html.tera");
-
-/// What stands where there is no figure.
-const NONE: &str = "–";
+use super::figures::show_interval;
+use super::model::{self, Connections, Distribution, Gate, Load, Report, Request, RunVerdict, Slo, Validity};
+use super::pages::{self, Badge, INVALID, versions};
 
 /// Columns of a table of latencies, as the model calls them.
 const COLUMNS: [&str; 9] = ["p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99", "max", "mean"];
@@ -25,51 +18,7 @@ const COLUMNS: [&str; 9] = ["p50", "p75", "p90", "p95", "p99", "p99_9", "p99_99"
 /// # Errors
 /// The template's, which no report causes.
 pub fn render(report: &Report) -> Result<String, tera::Error> {
-    let mut tera = Tera::default();
-    tera.register_filter("time", |value: Value, _: Kwargs, _: &State| number(&value, show_time));
-    tera.register_filter("rate", |value: Value, _: Kwargs, _: &State| number(&value, show_rate));
-    tera.register_filter("percent", |value: Value, _: Kwargs, _: &State| number(&value, show_percent));
-    tera.register_filter("bytes", |value: Value, _: Kwargs, _: &State| number(&value, show_bytes));
-    tera.register_filter("span", |value: Value, _: Kwargs, _: &State| number(&value, show_span));
-    tera.register_filter("count", |value: Value, _: Kwargs, _: &State| count(&value));
-    tera.register_filter("quantile", |value: &str, _: Kwargs, _: &State| value.replace('_', "."));
-    tera.register_filter("moment", |value: &str, _: Kwargs, _: &State| show_moment(value));
-    tera.add_raw_template(NAME, TEMPLATE)?;
-    tera.render(NAME, &Context::from_serialize(&Page::of(report))?)
-}
-
-/// A verdict or a state, told by word and symbol as well as by colour.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Badge {
-    word: &'static str,
-    symbol: &'static str,
-    class: &'static str,
-}
-
-const INVALID: Badge = Badge { word: "INVALID", symbol: "⊘", class: "invalid" };
-
-impl Badge {
-    fn verdict(verdict: RunVerdict) -> Badge {
-        match verdict {
-            RunVerdict::Pass => Badge { word: "PASS", symbol: "✓", class: "good" },
-            RunVerdict::Fail => Badge { word: "FAIL", symbol: "✗", class: "bad" },
-            RunVerdict::Inconclusive => Badge { word: "INCONCLUSIVE", symbol: "?", class: "open" },
-            RunVerdict::Invalid => INVALID,
-        }
-    }
-
-    fn objective(verdict: RunVerdict, invalid: bool) -> Badge {
-        if invalid { Badge { class: "void", ..INVALID } } else { Badge::verdict(verdict) }
-    }
-
-    /// A state that is not known is no better than degraded.
-    fn state(state: &str) -> Badge {
-        match state {
-            "ok" => Badge { word: "ok", symbol: "✓", class: "good" },
-            "invalid" => Badge { word: "invalid", ..INVALID },
-            _ => Badge { word: "degraded", symbol: "!", class: "open" },
-        }
-    }
+    pages::render("report.html", &Page::of(report))
 }
 
 /// What the template sees.
@@ -104,6 +53,8 @@ struct Page<'a> {
     spectrum: String,
     rate: String,
     quantiles: String,
+    /// Several versions of the target, where they were measured side by side.
+    versions: Option<versions::Section<'a>>,
 }
 
 #[derive(Serialize)]
@@ -224,6 +175,7 @@ impl<'a> Page<'a> {
             spectrum: charts::spectrum(&report.histograms.latency_spectrum, &report.histograms.service_time_spectrum),
             rate: charts::rate(&report.timeline),
             quantiles: charts::quantiles(&report.timeline),
+            versions: report.versions.as_ref().map(|of| versions::Section::of(of, invalid)),
         }
     }
 }
@@ -255,15 +207,6 @@ fn intervals(total: &Request) -> (Vec<String>, Vec<(String, String)>) {
     let others = total.latency_intervals.iter().filter(|(name, _)| !COLUMNS.contains(&plain(name).as_str()));
     let others = others.map(|(name, interval)| (name.replace('_', "."), show_interval(interval))).collect();
     (if total.latency_intervals.is_empty() { Vec::new() } else { COLUMNS.iter().map(shown).collect() }, others)
-}
-
-fn show_interval(interval: &Interval) -> String {
-    match (interval.low, interval.high) {
-        (Some(low), Some(high)) => format!("{}\u{a0}– {}", show_time(low), show_time(high)),
-        (Some(low), None) => format!("≥\u{a0}{}", show_time(low)),
-        (None, Some(high)) => format!("≤\u{a0}{}", show_time(high)),
-        (None, None) => "n too small".to_owned(),
-    }
 }
 
 fn hidden(total: &Request) -> Option<f64> {
@@ -315,102 +258,6 @@ fn width(count: u64, of: f64) -> String {
     let share = if of > 0.0 { count as f64 / of * 100.0 } else { 0.0 };
     let least = if count > 0 { 0.5 } else { 0.0 };
     format!("{:.2}%", share.clamp(least, 100.0))
-}
-
-/// A number as `show` writes it; nothing where there is none.
-fn number(value: &Value, show: fn(f64) -> String) -> String {
-    value.as_f64().filter(|value| value.is_finite()).map_or(NONE.to_owned(), show)
-}
-
-fn count(value: &Value) -> String {
-    value.as_i128().map_or_else(|| number(value, show_rate), |whole| group(&whole.to_string()))
-}
-
-/// Seconds for people.
-pub(super) fn show_time(seconds: f64) -> String {
-    match seconds {
-        s if !s.is_finite() => NONE.to_owned(),
-        0.0 => "0".to_owned(),
-        s => show_ns(s * 1e9),
-    }
-}
-
-/// A time on the clock: 30s, 1m30s, 2h.
-pub(super) fn show_clock(t: f64) -> String {
-    if !t.is_finite() || t.abs() < 60.0 {
-        return if t == 0.0 { "0s".to_owned() } else { show_time(t) };
-    }
-    let whole = t.round() as u64;
-    let parts = [(whole / 3600, "h"), (whole % 3600 / 60, "m"), (whole % 60, "s")];
-    parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect()
-}
-
-/// How long something took: to the millisecond where that can be told.
-fn show_span(seconds: f64) -> String {
-    if seconds < 120.0 { show_time(seconds) } else { show_clock(seconds) }
-}
-
-/// Requests per second for people, with the digits that matter.
-pub(super) fn show_rate(rate: f64) -> String {
-    let digits = match rate.abs() {
-        x if !x.is_finite() => return NONE.to_owned(),
-        x if x >= 100.0 => 0,
-        x if x >= 10.0 => 1,
-        _ => 2,
-    };
-    let text = format!("{rate:.digits$}");
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    let (whole, part) = (group(whole), part.trim_end_matches('0'));
-    if part.is_empty() { whole } else { format!("{whole}.{part}") }
-}
-
-/// Digits in groups of three.
-fn group(digits: &str) -> String {
-    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
-    let mut out = sign.to_owned();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A share of 1. Neither all nor nothing is said where that is only rounding.
-fn show_percent(share: f64) -> String {
-    let value = share * 100.0;
-    for digits in 2..=6 {
-        let text = format!("{value:.digits$}");
-        let text = text.trim_end_matches('0').trim_end_matches('.');
-        let rounded = (text == "100" && share != 1.0) || (matches!(text, "0" | "-0") && share != 0.0);
-        if !rounded {
-            return format!("{text}%");
-        }
-    }
-    if share > 0.5 { "almost 100%".to_owned() } else { "under 0.0001%".to_owned() }
-}
-
-/// A share as a percentile, never rounded up to all: 0%, 50%, 99.9%.
-pub(super) fn show_percentile(share: f64) -> String {
-    // As many digits as there are nines; the hundredth forgives what floats lose.
-    let digits = (0.01 - (1.0 - share).max(1e-12).log10()).floor().max(1.0) as usize;
-    let text = format!("{:.digits$}", share * 100.0);
-    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
-fn show_bytes(bytes: f64) -> String {
-    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
-    let found = units.into_iter().find(|(size, _)| bytes >= *size);
-    found.map_or_else(|| format!("{bytes:.0} B"), |(size, unit)| format!("{:.1} {unit}", bytes / size))
-}
-
-/// `2025-03-01T12:30:00.123Z` as `2025-03-01 12:30:00 UTC`; what is not of that shape stays as it is.
-fn show_moment(text: &str) -> String {
-    match (text.get(..10), text.get(10..11), text.get(11..19), text.ends_with('Z')) {
-        (Some(day), Some("T"), Some(time), true) => format!("{day} {time} UTC"),
-        _ => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

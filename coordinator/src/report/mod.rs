@@ -4,6 +4,7 @@
 pub mod build;
 mod charts;
 pub mod entry;
+mod figures;
 pub mod hdr;
 
 mod html;
@@ -11,6 +12,7 @@ mod json;
 mod junit;
 mod markdown;
 pub mod model;
+pub mod pages;
 pub(crate) mod text;
 
 use std::fmt;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::model::{Histograms, SCHEMA, Second};
+use super::super::figures::{show_bytes, show_clock, show_percent, show_percentile, show_rate};
+use super::super::model::{Histograms, Interval, SCHEMA, Second};
 use super::*;
+use crate::compare::model::Versions;
 
 const HOSTILE: &str = "<script>alert(1)</script>\"' onload=x";
 
@@ -190,4 +192,18 @@ fn shares_are_not_rounded_to_all_or_nothing() {
         assert_eq!(show_percentile(share), text);
     }
     assert_eq!((show_clock(90.0), show_clock(0.0), show_clock(7200.0)), ("1m30s".into(), "0s".into(), "2h".into()));
+}
+
+#[test]
+fn versions_have_a_section_where_there_are_some() {
+    let mut report = report(RunVerdict::Pass);
+    assert!(!render(&report).unwrap().contains("Versions side by side"));
+    let (names, winner) = (vec![HOSTILE.to_owned(), "other".to_owned()], Some("other".to_owned()));
+    report.versions = Some(Versions { names, winner, summary: "other wins".into(), ..Versions::default() });
+    let html = render(&report).unwrap();
+    assert!(html.contains("</span> WINNER</span> <b>other</b>") && html.contains("--side-a:"));
+    assert!(!html.contains("<script"));
+    report.validity = Validity::Invalid;
+    let html = render(&report).unwrap();
+    assert!(html.contains("Versions side by side") && !html.contains("WINNER") && !html.contains("other wins"));
 }
