@@ -62,8 +62,8 @@ fn a_search_that_can_have_no_answer_says_why() {
     capacity("--from 50/s", &["--slo", "http/rate >= 5/s"]).expect_code(2).expect_words(&["latency-p99"]);
     let fails = capacity("--from 500/s --min 500/s --budget 30s", &["--slo", "http/latency-p99 <= 1ms"]).expect_code(1);
     assert!(fails.stdout.contains("FAILS") && fails.stdout.contains("lowest rate"), "{}", fails.stdout);
-    let least = capacity("--from 100/s --max 100/s --budget 30s", &["--slo", SLO]).expect_code(0);
-    assert!(least.stdout.contains("at least 100/s") && least.stdout.contains("--max"), "{}", least.stdout);
+    let least = capacity("--from 400/s --max 400/s --budget 30s", &["--slo", SLO]).expect_code(0);
+    assert!(least.stdout.contains("at least 400/s") && least.stdout.contains("--max"), "{}", least.stdout);
 }
 
 /// What was measured until then is there.

@@ -174,7 +174,7 @@ fn interval(answer: &Answer, low: &Edge, high: &Edge, search: &Search) -> Said {
         estimate: Some(*estimate),
         low: Some(low.rate),
         high: Some(high.rate),
-        confidence: Some(*confidence),
+        confidence: Some((confidence * 100.0).round() / 100.0),
         evidence: format!("{}, {}", held(low), broke(high)),
         method,
         ..Said::new(CapacityVerdict::Found, summary)
@@ -317,6 +317,10 @@ fn limited_by(probes: &[Probe], low: f64) -> Option<String> {
     causes.into_iter().max_by_key(|(_, count)| *count).map(|(cause, _)| cause.to_owned())
 }
 
+/// A fit needs some requests at once, and a range of them.
+const CONCURRENCY_MIN: f64 = 2.0;
+const CONCURRENCY_RANGE: f64 = 3.0;
+
 fn scalability(probes: &[Probe]) -> Option<Scalability> {
     let points: Vec<usl::Point> = judged(probes)
         .filter_map(|probe| {
@@ -324,6 +328,11 @@ fn scalability(probes: &[Probe]) -> Option<Scalability> {
             Some(usl::Point { n: x * probe.latency.mean?, x })
         })
         .collect();
+    let (low, high) = points.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), p| (low.min(p.n), high.max(p.n)));
+    // With hardly two requests at once there is nothing that could contend.
+    if high < CONCURRENCY_MIN || high < CONCURRENCY_RANGE * low {
+        return None;
+    }
     let fit = usl::fit(&points)?;
     Some(Scalability {
         lambda: fit.lambda,

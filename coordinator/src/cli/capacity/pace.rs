@@ -95,7 +95,7 @@ impl Pace {
     /// The main phase of a probe. At low rates it takes longer to see enough requests, within reason.
     pub(super) fn length(&self, ask: &Ask) -> Duration {
         let usual = if ask.long { self.long } else { self.short };
-        let enough = (self.samples / ask.rate).min(self.budget.as_secs_f64() / 8.0);
+        let enough = (self.samples / ask.rate).min(self.budget.as_secs_f64() / 4.0);
         usual.max(Duration::try_from_secs_f64(enough).unwrap_or(usual))
     }
 
@@ -141,7 +141,7 @@ mod tests {
     fn few_requests_take_longer() {
         let pace = Pace::new("2m", None, None, &test("http/latency-p99 <= 5ms")).unwrap();
         assert!(pace.length(&ask(20.0, false)) > pace.length(&ask(2000.0, false)) * 4);
-        assert_eq!(pace.length(&ask(1.0, false)), Duration::from_secs(15));
+        assert_eq!(pace.length(&ask(1.0, false)), Duration::from_secs(30));
         assert!(!pace.fits(&ask(20.0, true), Duration::from_secs(110)));
     }
 }
