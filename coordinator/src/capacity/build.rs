@@ -140,6 +140,10 @@ fn interval(answer: &Answer, low: &Edge, high: &Edge, search: &Search) -> Said {
     let Answer::Interval { estimate, method, confidence, precise, contradicted, .. } = answer else {
         return Said::new(CapacityVerdict::Refused, String::new());
     };
+    let coarse = COARSE.max(COARSE_PRECISIONS * search.settings.precision);
+    if (high.rate / low.rate).sqrt() - 1.0 > coarse {
+        return too_wide(low, high);
+    }
     let summary = format!(
         "capacity {}, between {} and {} ({:.0}% confidence)",
         show_rate(*estimate),
@@ -178,6 +182,23 @@ fn interval(answer: &Answer, low: &Edge, high: &Edge, search: &Search) -> Said {
         evidence: format!("{}, {}", held(low), broke(high)),
         method,
         ..Said::new(CapacityVerdict::Found, summary)
+    }
+}
+
+/// An interval that is wider than this on either side of its middle, or than so many times what was asked for, has no
+/// estimate.
+const COARSE: f64 = 0.1;
+const COARSE_PRECISIONS: f64 = 4.0;
+
+/// Both ends are known, and too far apart to name a rate between them.
+fn too_wide(low: &Edge, high: &Edge) -> Said {
+    let summary = format!("capacity at least {}, and less than {}", show_rate(low.rate), show_rate(high.rate));
+    Said {
+        reasons: vec!["the two are too far apart for an estimate: give it more time (--budget)".to_owned()],
+        low: Some(low.rate),
+        high: Some(high.rate),
+        evidence: format!("{}, {}", held(low), broke(high)),
+        ..Said::new(CapacityVerdict::AtLeast, summary)
     }
 }
 
@@ -288,7 +309,11 @@ fn exit(verdict: CapacityVerdict, search: &Search, low: Option<f64>, high: Optio
         (_, CapacityVerdict::Refused | CapacityVerdict::BrokenOff) => return (3, None),
         (_, CapacityVerdict::Found | CapacityVerdict::AtLeast) => {}
     }
-    let Some(required) = search.required else { return (0, None) };
+    let Some(required) = search.required else {
+        // Bounded on one side by --max or by the generator it is an answer; cut short, or too wide, it is none.
+        let cut_short = search.ended == Ended::Budget || high.is_some();
+        return if verdict == CapacityVerdict::AtLeast && cut_short { (3, None) } else { (0, None) };
+    };
     let asked = show_rate(required);
     if low.is_some_and(|low| low >= required) {
         (0, Some(format!("{asked} were required: it goes that far")))

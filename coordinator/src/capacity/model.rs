@@ -30,7 +30,7 @@ pub struct CapacityReport {
     pub summary: String,
     /// Why, and what to know beside it, in sentences for people.
     pub reasons: Vec<String>,
-    /// 0 found or at least; 3 no answer; 1 the objectives fail at the lowest rate; 4 the target was gone; 130 interrupted.
+    /// 0 found or at least; 3 no answer, or one that was cut short; 1 the objectives fail at the lowest rate; 4 the target was gone; 130 interrupted.
     pub exit_code: u8,
     /// The highest rate at which all objectives hold; null without an answer, and where it is only known to be at least
     /// `low`.

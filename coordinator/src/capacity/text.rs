@@ -57,7 +57,9 @@ pub fn render(report: &CapacityReport, colour: bool) -> String {
         out += &wrapped("Estimate  ", &report.method);
     }
     if let Some(cause) = &report.limited_by {
-        out += &wrapped("Limit     ", &format!("{cause} broke first"));
+        let is_objective = report.settings.slos.contains(cause);
+        let text = if is_objective { format!("{cause} broke first") } else { cause.clone() };
+        out += &wrapped("Limit     ", &text);
     }
     out += &wrapped("Search    ", &search(report));
     let _ = writeln!(out, "\n{}", paint(BOLD, "Objectives"));

@@ -11,6 +11,7 @@ use super::{Failure, Outcome, run};
 use crate::compare::fail_if::FailIf;
 use crate::compare::{self, Settings};
 use crate::report::{Format, Report};
+use crate::store::Kind;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -47,7 +48,7 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
 }
 
 fn read(what: &str, store: &StoreFlags) -> Result<Report, Failure> {
-    match find(what, store)? {
+    match find(what, Some(Kind::Run), store)? {
         Document::Run(report) => Ok(*report),
         other => Err(Failure::usage(format!("{what} is {}, and only runs are compared", other.name()))),
     }

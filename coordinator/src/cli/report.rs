@@ -9,6 +9,7 @@ use super::documents::Document;
 use super::store::StoreFlags;
 use super::{Failure, Outcome, exit, output};
 use crate::report::{self, Format};
+use crate::store::Kind;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -44,7 +45,7 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         output::print(&schema.map_err(Failure::not_carried_out)?)?;
         return Ok(exit::PASS);
     };
-    let document = find(run, &arguments.store)?;
+    let document = find(run, None, &arguments.store)?;
     let named = |error: String| Failure::usage(format!("{run}: {error}"));
     output::print(&document.render(arguments.output, output::stdout_has_colour()).map_err(named)?)?;
     Ok(exit::PASS)
@@ -55,7 +56,7 @@ fn schema_text(schema: &schemars::Schema) -> Result<String, String> {
 }
 
 /// A file if there is one of this name, else what the store has under it.
-pub(super) fn find(run: &str, store: &StoreFlags) -> Result<Document, Failure> {
+pub(super) fn find(run: &str, kind: Option<Kind>, store: &StoreFlags) -> Result<Document, Failure> {
     let named = |error: String| Failure::usage(format!("{run}: {error}"));
     let unreadable = |error: io::Error| named(format!("can't be read: {error}"));
     if run == "-" {
@@ -67,5 +68,5 @@ pub(super) fn find(run: &str, store: &StoreFlags) -> Result<Document, Failure> {
     if run.contains('/') || run.ends_with(".json") {
         return Err(named("there is no such file, and no run of such a name can be in a store".to_owned()));
     }
-    Document::parse(&store.get(run)?.document).map_err(named)
+    Document::parse(&store.get(run, kind)?.document).map_err(named)
 }

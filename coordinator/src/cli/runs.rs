@@ -106,7 +106,7 @@ fn table(entries: &[Entry], baselines: &BTreeSet<&str>) -> String {
 #[derive(Args)]
 pub(super) struct RemoveArguments {
     /// Runs: an id or its beginning, NAME@latest, latest.
-    #[arg(value_name = "RUN", required_unless_present_any = ["keep", "keep_for"])]
+    #[arg(value_name = "RUN")]
     runs: Vec<String>,
     /// Of every test, keep so many of the newest; baselines stay.
     #[arg(long, value_name = "N")]
@@ -121,11 +121,19 @@ pub(super) struct RemoveArguments {
 pub(super) fn remove(arguments: &RemoveArguments) -> Outcome {
     let store = arguments.store.open()?;
     let keep = keep(arguments.keep, arguments.keep_for.as_deref())?;
+    if arguments.runs.is_empty() && keep == Keep::default() {
+        return Err(Failure::usage("name a run, or say what is to stay: --keep 100, --keep-for 90d"));
+    }
     runtime()?.block_on(async {
         // All are found before the first is gone.
         let mut ids = Vec::new();
         for run in &arguments.runs {
-            ids.push(store.resolve(run, None).await?);
+            // A whole id is meant as it is: what can't be read can be removed.
+            let whole = ulid::Ulid::from_string(run).ok();
+            ids.push(match whole {
+                Some(id) => id.to_string(),
+                None => store.resolve(run, None).await?,
+            });
         }
         ids.sort();
         ids.dedup();

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{Failure, exit, output, runtime};
 use crate::spec::units;
-use crate::store::{Cause, Entry, Environment, Error, Keep, Location, Store, Stored, rescue, skipped_lines};
+use crate::store::{Cause, Entry, Environment, Error, Keep, Kind, Location, Store, Stored, rescue, skipped_lines};
 
 /// Which store.
 #[derive(Args, Clone, Debug, Default)]
@@ -51,10 +51,10 @@ impl StoreFlags {
     }
 
     /// The run that is meant, by its id, the beginning of one, `latest`, `NAME@latest` or `NAME@baseline`.
-    pub(super) fn get(&self, what: &str) -> Result<Stored, Failure> {
+    pub(super) fn get(&self, what: &str, kind: Option<Kind>) -> Result<Stored, Failure> {
         let store = self.open()?;
         let stored = runtime()?.block_on(async {
-            let id = store.resolve(what, None).await?;
+            let id = store.resolve(what, kind).await?;
             store.get(&id).await
         });
         Ok(stored?)

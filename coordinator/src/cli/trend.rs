@@ -71,28 +71,35 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
 
 /// Names of the metrics that are looked at; none for all.
 fn chosen(named: &[String], entries: &[Entry]) -> Result<Vec<String>, Failure> {
-    let known: std::collections::BTreeSet<&String> = entries.iter().flat_map(|entry| entry.metrics.keys()).collect();
+    let keys = |entry: &'_ Entry| entry.metrics.keys().cloned().collect::<Vec<_>>();
+    let known: std::collections::BTreeSet<String> = entries.iter().flat_map(keys).collect();
     if named.iter().any(|name| name == "all") {
         return Ok(Vec::new());
     }
-    if let Some(unknown) = named.iter().find(|name| !known.contains(name)) {
-        let listed = crate::near::listed(unknown, known.into_iter().cloned());
+    if let Some(unknown) = named.iter().find(|name| !known.contains(*name)) {
+        let listed = crate::near::listed(unknown, known);
         return Err(Failure::usage(format!("--metric {unknown}: no run has it; there are {listed}")));
     }
     if !named.is_empty() {
         return Ok(named.to_vec());
     }
-    let usual = |name: &&&String| {
+    let usual = |name: &String| {
         let (group, metric) = name.split_once('/').unwrap_or(("http", name));
         ["http", "grpc"].contains(&group) && USUAL.contains(&metric)
     };
-    let usual: Vec<String> = known.iter().filter(usual).map(|name| (*name).clone()).collect();
-    // Runs of requests of several kinds have no figures of all together.
-    Ok(usual)
+    // Of runs that count: where there are none, there is nothing to choose from.
+    let valid: std::collections::BTreeSet<String> =
+        entries.iter().filter(|entry| is_valid(entry)).flat_map(keys).collect();
+    Ok(valid.into_iter().filter(usual).collect())
+}
+
+fn is_valid(entry: &Entry) -> bool {
+    ["valid", "degraded"].contains(&entry.validity.as_str())
 }
 
 fn point(entry: Entry) -> Point {
     Point {
+        valid: is_valid(&entry),
         run: entry.id,
         started_at: entry.started_at.to_string(),
         kind: match entry.kind {
@@ -105,7 +112,6 @@ fn point(entry: Entry) -> Point {
             target_rate: entry.target_rate,
             requests: entry.requests,
         },
-        valid: ["valid", "degraded"].contains(&entry.validity.as_str()),
         metrics: entry.metrics,
     }
 }

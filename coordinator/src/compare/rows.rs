@@ -19,6 +19,9 @@ const NS: f64 = 1e9;
 /// What histograms of three digits tell apart, as a share.
 pub const RESOLUTION: f64 = 0.001;
 
+/// Fewer requests than this make no interval of a difference: resampled, they are too much alike.
+const SAMPLES_MIN: u64 = 100;
+
 /// A difference beyond this, as a share of A, is beyond all measure.
 const DIFFERENCE_MAX: f64 = 1e3;
 
@@ -188,7 +191,7 @@ fn draft(metric: Metric, [a, b]: [&Prepared; 2], sides: &Sides, seed: u64) -> Dr
     if let Statistic::Quantile(_, quantile) = metric.statistic
         && let Some(found) = difference
     {
-        let needed = smallest_sample(quantile);
+        let needed = smallest_sample(quantile).max(SAMPLES_MIN);
         let few = [0, 1].into_iter().find(|side| found.effective.get(*side).is_some_and(|n| *n < needed as f64));
         if let Some(side) = few {
             let (label, effective) = (&sides.labels[side], found.effective[side]);

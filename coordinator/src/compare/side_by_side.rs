@@ -123,7 +123,17 @@ impl Contest<'_> {
         Ok(exact.or_else(|| only.and_then(|()| rows().find(same))).cloned())
     }
 
+    /// An objective of a version that could not be judged: what is missing is no failure of the version.
+    fn missing(&self) -> Option<&str> {
+        let of_version = |metric: &str| metric.parse::<Metric>().is_ok_and(|metric| metric.version().is_some());
+        let missing = self.report.slos.iter().find(|slo| slo.observed.is_none() && of_version(&slo.metric));
+        missing.map(|slo| slo.expr.as_str())
+    }
+
     fn winner(&self, fit: &[&(String, Option<f64>)]) -> (Option<String>, String) {
+        if let Some(missing) = self.missing() {
+            return (None, format!("{missing} has no value: who met the objectives is not known"));
+        }
         let known: Vec<(&str, f64)> = fit.iter().filter_map(|(name, value)| Some((name.as_str(), (*value)?))).collect();
         let lead = match self.reward.goal {
             Goal::Min => known.iter().min_by(|a, b| a.1.total_cmp(&b.1)),

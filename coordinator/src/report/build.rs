@@ -19,7 +19,7 @@ use super::model::{
 use crate::grid::{RunState, StopReason};
 use crate::results::audit::{self, Circumstances, Finding, State};
 use crate::results::coverage::{COVERAGE_MIN, Coverage};
-use crate::results::{Totals, Which, WorkerResults};
+use crate::results::{Results, Totals, Which, WorkerResults};
 use crate::slo::confidence::quantile_interval;
 use crate::slo::evaluate::{self, Judgement, Verdict};
 use crate::slo::{Comparison, Group, Part, Statistic};
@@ -107,20 +107,9 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
         requests,
         slos: judgements.iter().map(|judgement| slo(judgement, verdict, doubt(state, &coverage).as_deref())).collect(),
         audit: findings.into_iter().map(gate).collect(),
-        workers: {
-            let mut workers: Vec<_> = results.workers.values().map(|worker| self::worker(worker, open_loop)).collect();
-            workers.sort_by(|a, b| a.id.cmp(&b.id));
-            workers
-        },
+        workers: workers(results, open_loop),
         timeline: timeline(state),
-        connections: Connections {
-            opened: results.workers.values().map(|worker| worker.health.connections_opened).sum(),
-            unsolicited: results.workers.values().map(|worker| worker.health.unsolicited).sum(),
-            connect_time: distribution(&results.connect_time),
-            handshake_time: distribution(&results.handshake_time),
-            retried: results.workers.values().map(|worker| worker.health.retried).sum(),
-            goaways: results.workers.values().map(|worker| worker.health.goaways).sum(),
-        },
+        connections: connections(results),
         histograms: Histograms {
             encoding: hdr::ENCODING.to_owned(),
             requests: histograms,
@@ -134,6 +123,24 @@ pub fn build(state: &RunState, circumstance: &Circumstance) -> Result<Report, St
         notes: notes(state),
         versions: None,
     })
+}
+
+fn workers(results: &Results, open_loop: bool) -> Vec<Worker> {
+    let mut workers: Vec<_> = results.workers.values().map(|worker| self::worker(worker, open_loop)).collect();
+    workers.sort_by(|a, b| a.id.cmp(&b.id));
+    workers
+}
+
+fn connections(results: &Results) -> Connections {
+    let health = || results.workers.values().map(|worker| &worker.health);
+    Connections {
+        opened: health().map(|health| health.connections_opened).sum(),
+        unsolicited: health().map(|health| health.unsolicited).sum(),
+        connect_time: distribution(&results.connect_time),
+        handshake_time: distribution(&results.handshake_time),
+        retried: health().map(|health| health.retried).sum(),
+        goaways: health().map(|health| health.goaways).sum(),
+    }
 }
 
 /// What the figures do not say by themselves.

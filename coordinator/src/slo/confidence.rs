@@ -130,6 +130,23 @@ fn binomial_cdf(k: u64, n: u64, p: f64) -> f64 {
     beta_reg((n - k) as f64, k as f64 + 1.0, 1.0 - p)
 }
 
+/// Whether the quantile is shown to lie at or below a limit, by the share of samples above it: its upper bound (Clopper,
+/// Pearson 1934) is at most 1 − `quantile`. It asks for less than the interval does where the limit is far away, for what
+/// is correlated near the quantile need not be at the limit. `false` where autocorrelation can't be measured.
+pub fn within_limit(seconds: &[Recorded], quantile: f64, limit: u64) -> bool {
+    let blocks: Vec<(f64, f64)> = seconds
+        .iter()
+        .filter(|second| second.count() > 0)
+        .map(|second| (second.count_above(limit) as f64, second.count() as f64))
+        .collect();
+    let (above, samples) = blocks.iter().fold((0.0, 0.0), |sum, block| (sum.0 + block.0, sum.1 + block.1));
+    let Some(effect) = design_effect(&blocks) else { return false };
+    let (n, k) = (samples / effect, above / effect);
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    // P(X ≤ k) at a share of 1 − quantile, k and n not whole: the same function.
+    n > k && beta_reg(n - k, k + 1.0, quantile) <= tail
+}
+
 /// The fewest independent samples with bounds on both sides.
 pub fn smallest_sample(quantile: f64) -> u64 {
     let tail: f64 = (1.0 - CONFIDENCE) / 2.0;
@@ -254,6 +271,25 @@ mod tests {
             .count();
         // 95 % of 400 is 380; the seed is fixed.
         assert!((370..=400).contains(&covered), "{covered} of 400");
+    }
+
+    #[test]
+    fn far_from_the_limit_few_samples_do() {
+        let quiet: Vec<Recorded> = (0..4).map(|_| second(std::iter::repeat_n(100, 92))).collect();
+        // 0 of 368 are the fewest for p99.
+        assert!(within_limit(&quiet, 0.99, 1000));
+        assert!(!within_limit(&quiet[..3], 0.99, 1000), "three blocks say nothing of autocorrelation");
+        let fewer: Vec<Recorded> = (0..4).map(|_| second(std::iter::repeat_n(100, 91))).collect();
+        assert!(!within_limit(&fewer, 0.99, 1000));
+        // 1 % above it is not shown to be at most 1 %; neither is one slow block.
+        let at: Vec<Recorded> = (0..40).map(|_| second((0..100).map(|i| if i < 1 { 5000 } else { 100 }))).collect();
+        assert!(!within_limit(&at, 0.99, 1000));
+        let slow: Vec<Recorded> =
+            (0..40).map(|s| second((0..100).map(|i| if s == 7 && i < 20 { 5000 } else { 100 }))).collect();
+        assert!(!within_limit(&slow, 0.99, 1000));
+        let rare: Vec<Recorded> =
+            (0..400).map(|s| second((0..100).map(|i| if s % 10 == 7 && i < 2 { 5000 } else { 100 }))).collect();
+        assert!(within_limit(&rare, 0.99, 1000));
     }
 
     #[test]

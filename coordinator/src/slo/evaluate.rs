@@ -101,7 +101,11 @@ fn judge_one(slo: &Slo, results: &Results, context: &Context) -> Judgement {
         let dropped = if part == super::Part::Latency { totals.dropped } else { 0 };
         return match confidence::quantile_interval(sample, &blocks, quantile) {
             None => missing("no sample: nothing was measured".to_owned()),
-            Some(interval) => judge_quantile(slo, quantile, sample, interval, dropped, context),
+            Some(interval) => {
+                let at_most = slo.comparison == Comparison::AtMost && slo.limit >= 0.0 && dropped == 0;
+                let within = at_most && confidence::within_limit(&blocks, quantile, slo.limit as u64);
+                judge_quantile(slo, quantile, sample, interval, Shown { dropped, within }, context)
+            }
         };
     }
     match value(&slo.metric.statistic, &totals, context.seconds) {
@@ -158,12 +162,19 @@ fn face_value(slo: &Slo, observed: f64) -> Verdict {
     if holds(slo, observed) { Verdict::Pass } else { Verdict::Fail }
 }
 
+/// What is known of a quantile's sample beside its interval.
+struct Shown {
+    dropped: u64,
+    /// Too few lie above the limit for the quantile to.
+    within: bool,
+}
+
 fn judge_quantile(
     slo: &Slo,
     quantile: f64,
     sample: &Histogram,
     interval: QuantileInterval,
-    dropped: u64,
+    Shown { dropped, within }: Shown,
     context: &Context,
 ) -> Judgement {
     let bound = |ns: Option<u64>| ns.map(|ns| ns as f64);
@@ -180,6 +191,8 @@ fn judge_quantile(
         match (worst, best) {
             (Some(worst), _) if holds(slo, worst) && interval.autocorrelation_measured => Verdict::Pass,
             (_, Some(best)) if !holds(slo, best) => Verdict::Fail,
+            // No bound, or one that is too wide; and yet hardly any are above the limit.
+            _ if within => Verdict::Pass,
             _ => Verdict::Inconclusive,
         }
     };

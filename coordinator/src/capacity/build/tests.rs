@@ -121,4 +121,17 @@ fn what_is_no_answer_is_no_capacity() {
         gone.reasons
     );
     assert_eq!(of(Ended::Interrupted, found()).exit_code, 130);
+    let wide = Answer::Interval {
+        low: edge(200.0, 1, 0),
+        high: edge(1600.0, 0, 1),
+        estimate: 566.0,
+        error: None,
+        method: Method::Middle,
+        confidence: 0.9,
+        precise: false,
+        contradicted: None,
+    };
+    let wide = of(Ended::Budget, wide);
+    assert_eq!((wide.verdict, wide.exit_code, wide.estimate), (CapacityVerdict::AtLeast, 3, None));
+    assert!(wide.summary.contains("at least 200/s") && wide.summary.contains("less than 1600/s"), "{}", wide.summary);
 }

@@ -98,7 +98,9 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
 fn draft(arguments: &Arguments) -> Result<Draft, Failure> {
     let mut draft = arguments.test.draft()?;
     let from = arguments.search.from.as_deref();
-    if let Some(from) = from.or(Some("100/s").filter(|_| arguments.file.is_none() && draft.rate.is_none())) {
+    if let Some(from) = from
+        .or(Some("100/s").filter(|_| arguments.file.is_none() && draft.rate.is_none() && draft.closed_loop.is_none()))
+    {
         if let Some(rate) = &draft.rate {
             let message = "give either --rate or --from: both are the rate of the first probe";
             return Err(Failure::usage(SpecError::new(rate.place.clone(), message)));
@@ -219,6 +221,14 @@ fn carry_out(
             Err(ended) => break ended,
         }
     };
+    if let (Ended::TargetGone(_), Some(last)) = (&ended, probes.last_mut())
+        && last.outcome == model::ProbeOutcome::Broke
+        && last.errors > 0
+    {
+        // It may have gone for reasons of its own.
+        last.outcome = model::ProbeOutcome::Unclear;
+        last.because.push_str("; the target was gone after it");
+    }
     let history: Vec<_> = probes.iter().map(evidence).collect();
     let answer = conclude(&settings, &history);
     let notes = notes.into_iter().chain(prober.notes()).collect();
@@ -310,7 +320,7 @@ fn keep(keeper: &Keeper, report: &CapacityReport) -> Result<(), Failure> {
         requests: crate::report::entry::key(requests.chain(settings.slos.iter().cloned())),
         verdict: verdict.to_owned(),
         validity: match report.verdict {
-            CapacityVerdict::Found => "valid",
+            CapacityVerdict::Found | CapacityVerdict::AtLeast => "valid",
             CapacityVerdict::BrokenOff => "stopped",
             _ => "no figure",
         }

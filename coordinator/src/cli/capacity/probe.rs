@@ -221,6 +221,9 @@ fn reading(slo: &Slo, report: &Report) -> Reading {
         Some(interval) => (interval.low, interval.high),
         None => (slo.observed, slo.observed),
     };
+    // A pass without a bound: hardly any were above the limit.
+    let passed = slo.verdict == RunVerdict::Pass && comparison == Comparison::AtMost;
+    let high = if passed { high.map(|high| high.min(slo.limit)).or(Some(slo.limit)) } else { high };
     // Within its bounds and yet no pass: they were not to be trusted.
     let within = high.is_some_and(|high| high <= slo.limit) && comparison == Comparison::AtMost;
     let settled = !(within && slo.verdict == RunVerdict::Inconclusive && report.load.coverage >= COVERAGE_MIN);
@@ -242,6 +245,10 @@ fn looks_at_errors(report: &Report) -> bool {
 
 fn because(report: &Report, judged: Outcome, weighed: Outcome, grows: Growth, dropped: bool) -> String {
     let said = |slo: &Slo| format!("{} {} of {}", slo.metric, slo.shown.observed, slo.shown.limit);
+    let bounds = |slo: &Slo| match slo.shown.interval.is_empty() {
+        true => said(slo),
+        false => format!("{}, 95% {}", said(slo), slo.shown.interval),
+    };
     let ratio = |slo: &Slo| slo.observed.map_or(f64::INFINITY, |observed| observed / slo.limit.max(f64::MIN_POSITIVE));
     let nearest = report.slos.iter().max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
     if judged == Outcome::Broke && dropped {
@@ -257,6 +264,7 @@ fn because(report: &Report, judged: Outcome, weighed: Outcome, grows: Growth, dr
     if judged == Outcome::Broke && failed.is_none() && (!looks_at_errors(report) || nearest.is_none()) {
         return format!("{:.1}% of the requests failed", report.total.error_rate * 100.0);
     }
+    let said: &dyn Fn(&Slo) -> String = if weighed == Outcome::Unclear { &bounds } else { &said };
     let text = failed.filter(|_| judged == Outcome::Broke).or(nearest).map(said).unwrap_or_default();
     // No upper bound: autocorrelation leaves too few requests that tell something of their own.
     let small = nearest.and_then(|slo| slo.interval).is_some_and(|interval| interval.high.is_none());

@@ -43,14 +43,8 @@ impl Explain {
     }
 
     fn sentence(&self, doing: Doing, facts: &Facts) -> Error {
-        let Explain { bucket, store, endpoint } = self;
+        let Explain { store, endpoint, .. } = self;
         let done = doing.done();
-        let code = facts.code.as_deref().unwrap_or_default();
-        let saw = match (&facts.code, facts.status) {
-            (Some(code), _) => code.clone(),
-            (None, Some(status)) => format!("status {status}"),
-            (None, None) => "it broke off".to_owned(),
-        };
         if facts.of_metadata {
             return Error::new(
                 Cause::Denied,
@@ -72,6 +66,18 @@ impl Explain {
             );
             return Error::new(Cause::Unreachable, text);
         }
+        self.answered(done, facts)
+    }
+
+    /// What the bucket's server said.
+    fn answered(&self, done: &str, facts: &Facts) -> Error {
+        let Explain { bucket, store, endpoint } = self;
+        let code = facts.code.as_deref().unwrap_or_default();
+        let saw = match (&facts.code, facts.status) {
+            (Some(code), _) => code.clone(),
+            (None, Some(status)) => format!("status {status}"),
+            (None, None) => "it broke off".to_owned(),
+        };
         let (cause, text) = match (code, facts.status) {
             ("NoSuchBucket", _) => (
                 Cause::Usage,
