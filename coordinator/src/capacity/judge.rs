@@ -82,7 +82,7 @@ pub fn outcome(readings: &[Reading], growth: Growth, limited: bool) -> (Outcome,
     };
     let nearest = readings.iter().filter_map(Reading::margin).max_by(|a, b| a.log_ratio.total_cmp(&b.log_ratio));
     // Where the backlog alone broke it, the objectives' margin is not the one that counts.
-    (outcome, nearest.filter(|margin| outcome != Outcome::Broke || margin.log_ratio > 0.0))
+    (outcome, nearest.filter(|margin| !growing && (outcome != Outcome::Broke || margin.log_ratio > 0.0)))
 }
 
 /// The two-sided 95 % bounds (Clopper, Pearson 1934) of a share, of which `count` of `samples` were seen, that say as

@@ -41,6 +41,12 @@ pub(super) struct Arguments {
 pub(super) fn main(arguments: &Arguments) -> Outcome {
     run::check_paths(&arguments.report)?;
     let (a, b) = (read(&arguments.a, &arguments.store)?, read(&arguments.b, &arguments.store)?);
+    for condition in &arguments.fail_if {
+        if let Some(name) = condition.metric.request().filter(|name| !a.requests.contains_key(*name)) {
+            let known = crate::near::listed(name, a.requests.keys().cloned());
+            return Err(Failure::usage(format!("--fail-if: the runs have no request '{name}': they have {known}")));
+        }
+    }
     let settings = Settings { seed: arguments.seed, fail_if: arguments.fail_if.clone() };
     let comparison = compare::compare(&a, &b, &settings).map_err(Failure::usage)?;
     let code = comparison.exit_code();

@@ -124,21 +124,21 @@ impl Keeper {
     /// that, unless the store was asked for.
     pub(super) fn put(&self, entry: &Entry, document: &str) -> Result<(), Failure> {
         let store = &self.store;
-        let kept = runtime()?.block_on(async {
-            store.put(entry, document).await?;
-            if self.keep == Keep::default() {
-                return Ok(Vec::new());
-            }
-            store.retain(self.keep, jiff::Timestamp::now()).await
-        });
-        match kept {
-            Ok(lost) if lost.is_empty() => Ok(()),
-            Ok(lost) => {
-                output::complain(&format!("{} old results were removed from {}", lost.len(), store.location()));
-                Ok(())
-            }
-            Err(error) => self.rescue(entry, document, &error),
+        let runtime = runtime()?;
+        if let Err(error) = runtime.block_on(store.put(entry, document)) {
+            return self.rescue(entry, document, &error);
         }
+        if self.keep == Keep::default() {
+            return Ok(());
+        }
+        match runtime.block_on(store.retain(self.keep, jiff::Timestamp::now())) {
+            Ok(lost) if lost.is_empty() => {}
+            Ok(lost) => output::complain(&format!("{} old results were removed from {}", lost.len(), store.location())),
+            Err(error) => {
+                output::complain(&format!("warning: the result was kept, and old ones were not removed: {error}"))
+            }
+        }
+        Ok(())
     }
 
     fn rescue(&self, entry: &Entry, document: &str, error: &Error) -> Result<(), Failure> {

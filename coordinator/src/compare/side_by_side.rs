@@ -2,7 +2,7 @@
 //! objectives failed can't win, and neither can one whose lead is not shown.
 
 use super::fail_if::FailIf;
-use super::model::{RewardOutcome, Row, Versions};
+use super::model::{RewardOutcome, Row, Verdict, Versions};
 use super::{Comparison, Refusal, Settings, versions};
 use crate::report::model::Report;
 use crate::slo::{Group, Metric};
@@ -143,8 +143,11 @@ impl Contest<'_> {
             return (None, "no version has a value and has met its objectives".to_owned());
         };
         let others: Vec<&str> = known.iter().map(|(name, _)| *name).filter(|name| name != best).collect();
+        if let Some((name, _)) = fit.iter().find(|(_, value)| value.is_none()) {
+            return (None, format!("{name} has no value"));
+        }
         if others.is_empty() {
-            return (Some((*best).to_owned()), "the only version that met its objectives".to_owned());
+            return (Some((*best).to_owned()), "the only version whose objectives did not fail".to_owned());
         }
         if self.is_outside() {
             if known.iter().any(|(name, other)| name != best && other == value) {
@@ -155,7 +158,12 @@ impl Contest<'_> {
         for other in &others {
             let shown = self.row(other, best).ok().flatten();
             let chance = CHANCE / others.len() as f64;
-            if !shown.as_ref().is_some_and(|row| row.p.is_some_and(|p| p <= chance)) {
+            // As the comparison shows it, and over all others at once.
+            let leads = |row: &Row| {
+                let differs = matches!(row.verdict, Verdict::Better | Verdict::Worse);
+                differs && row.p.is_some_and(|p| p <= chance)
+            };
+            if !shown.as_ref().is_some_and(leads) {
                 let interval = shown.map(|row| row.shown.interval).filter(|interval| !interval.is_empty());
                 let interval = interval.map_or_else(String::new, |interval| format!(" (95% {interval})"));
                 return (None, format!("the lead of {best} over {other} is not shown{interval}"));

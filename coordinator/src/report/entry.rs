@@ -23,6 +23,10 @@ pub fn of_run(report: &Report) -> Result<Entry, String> {
         Validity::Degraded => "degraded",
         Validity::Invalid => "invalid",
     };
+    let requests = report
+        .requests
+        .iter()
+        .map(|(name, request)| format!("{name} {} {} ({})", request.method, path(&request.url), request.weight));
     Ok(Entry {
         id: report.run.clone(),
         kind: Kind::Run,
@@ -32,15 +36,17 @@ pub fn of_run(report: &Report) -> Result<Entry, String> {
         model: report.load.model.clone(),
         arrivals: report.load.arrivals.clone(),
         target_rate: report.load.target_rate,
-        requests: key(report
-            .requests
-            .iter()
-            .map(|(name, request)| format!("{name} {} {} ({})", request.method, path(&request.url), request.weight))),
+        requests: key(requests.chain(course(&report.load.profile).map(str::to_owned))),
         verdict: verdict(report.verdict).to_owned(),
         validity: validity.to_owned(),
         metrics: metrics(report),
         loadgrid: report.loadgrid.clone(),
     })
+}
+
+/// A profile that is more than one rate for some time: its mean rate says little of it.
+pub fn course(profile: &str) -> Option<&str> {
+    (profile.contains(" to ") || profile.contains(", then ")).then_some(profile)
 }
 
 fn verdict(verdict: RunVerdict) -> &'static str {

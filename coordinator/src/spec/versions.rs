@@ -72,6 +72,10 @@ fn check(versions: &[DraftVersion], first: &DraftVersion) -> Result<(), SpecErro
             let message = format!("version {} differs in nothing: give its url, target or headers", version.name);
             return wrong(version, message);
         }
+        if let Some(url) = version.url.as_ref().filter(|url| url.value.contains(['?', '#'])) {
+            let message = format!("'{}' has a query or fragment: write those to the requests", url.value);
+            return Err(SpecError::new(url.place.clone(), message));
+        }
         if let Some(url) = version.url.as_ref().filter(|url| !url.value.contains("://")) {
             let message = format!("'{}' is no URL: write http://HOST:PORT or https://HOST:PORT", url.value);
             return Err(SpecError::new(url.place.clone(), message));

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use loadgrid_worker::client::feed::Order;
 use loadgrid_worker::schedule::Arrivals;
 
 use self::pace::Pace;
@@ -131,6 +132,12 @@ fn fit(test: &mut LoadTest) -> Result<Vec<String>, Failure> {
              --slo 'http/latency-p99 <= 50ms'",
         );
     }
+    if let Some(feed) = test.feeds.iter().find(|feed| feed.order == Order::Once) {
+        return wrong(&format!(
+            "the feed '{}' is sent once, and a search has many probes: write order: sequential or random",
+            feed.name
+        ));
+    }
     let of_the_load = |slo: &crate::slo::Slo| {
         matches!(slo.metric.statistic, Statistic::Rate | Statistic::RequestCount | Statistic::MessageRate)
     };
@@ -144,11 +151,9 @@ fn fit(test: &mut LoadTest) -> Result<Vec<String>, Failure> {
         );
     }
     test.slos.retain(|slo| !of_the_load(slo));
-    let looks_at_errors =
-        |slo: &crate::slo::Slo| matches!(slo.metric.statistic, Statistic::ErrorRate | Statistic::ErrorCount);
-    if !test.slos.iter().any(looks_at_errors) {
+    if !test.slos.iter().any(|slo| probe::covers_errors(&slo.metric)) {
         notes.push(format!(
-            "no objective looks at errors: a rate at which more than {}% of the requests fail does not hold",
+            "no objective looks at the errors of all requests: a rate at which more than {}% of the requests fail does not hold",
             probe::ERRORS_MAX * 100.0
         ));
     }
@@ -176,12 +181,19 @@ impl SearchFlags {
         let given = |flag: &str, text: &Option<String>| text.as_deref().map(|text| rate(flag, text)).transpose();
         let start = planned;
         let max = given("--max", &self.max)?.unwrap_or(RATE_MAX.max(start));
-        let min = given("--min", &self.min)?.unwrap_or((start / 64.0).max(0.01)).min(start);
+        let min = given("--min", &self.min)?.unwrap_or((start / 64.0).max(0.01).min(start));
         let precision =
             crate::demo::share(&self.precision).map_err(|error| Failure::usage(format!("--precision: {error}")))?;
         let settings = search::Settings { start, min, max, precision, ..search::Settings::default() };
         settings.check().map_err(Failure::usage)?;
         let pace = Pace::new(&self.budget, self.probe.as_deref(), self.cool_down.as_deref(), test)?;
+        let first = Ask { rate: start.clamp(min, max), purpose: search::Purpose::Bracket, long: false };
+        if !pace.fits(&first, Duration::ZERO) {
+            let length = pace.length(&first).as_secs_f64();
+            return Err(Failure::usage(format!(
+                "--budget: the first probe alone takes {length:.0}s beside warm-up and cool-down: give more, or a shorter --probe"
+            )));
+        }
         Ok((settings, pace))
     }
 }
@@ -223,7 +235,6 @@ fn carry_out(
     };
     if let (Ended::TargetGone(_), Some(last)) = (&ended, probes.last_mut())
         && last.outcome == model::ProbeOutcome::Broke
-        && last.errors > 0
     {
         // It may have gone for reasons of its own.
         last.outcome = model::ProbeOutcome::Unclear;
@@ -294,7 +305,10 @@ fn shown(settings: &search::Settings, pace: &Pace, prober: &Prober) -> model::Se
 fn keep(keeper: &Keeper, report: &CapacityReport) -> Result<(), Failure> {
     let document = serde_json::to_string(report).map_err(Failure::not_carried_out)?;
     let started_at = report.started_at.parse().map_err(Failure::not_carried_out)?;
-    let figures = [("capacity", report.estimate), ("capacity-low", report.low), ("capacity-high", report.high)];
+    // A target that fails at the lowest rate has at most that: no later search is to be compared with nothing.
+    let fails = (report.verdict == CapacityVerdict::Fails).then_some(report.settings.min);
+    let figures =
+        [("capacity", report.estimate.or(fails)), ("capacity-low", report.low), ("capacity-high", report.high)];
     let verdict = match report.verdict {
         CapacityVerdict::Found => "found",
         CapacityVerdict::AtLeast => "at least",
@@ -320,7 +334,7 @@ fn keep(keeper: &Keeper, report: &CapacityReport) -> Result<(), Failure> {
         requests: crate::report::entry::key(requests.chain(settings.slos.iter().cloned())),
         verdict: verdict.to_owned(),
         validity: match report.verdict {
-            CapacityVerdict::Found | CapacityVerdict::AtLeast => "valid",
+            CapacityVerdict::Found | CapacityVerdict::AtLeast | CapacityVerdict::Fails => "valid",
             CapacityVerdict::BrokenOff => "stopped",
             _ => "no figure",
         }

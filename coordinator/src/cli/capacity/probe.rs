@@ -14,9 +14,9 @@ use crate::capacity::model::{Probe, ProbeOutcome};
 use crate::capacity::search::{Ask, Outcome, Purpose};
 use crate::cli::Failure;
 use crate::cli::run::{self, Carried, Prepared};
-use crate::report::model::{Report, RunVerdict, Slo, Validity};
+use crate::report::model::{Report, Request, RunVerdict, Slo, Validity};
 use crate::results::coverage::COVERAGE_MIN;
-use crate::slo::{Comparison, Statistic};
+use crate::slo::{Comparison, Metric, Statistic};
 use crate::spec::LoadTest;
 
 /// Without an objective on errors, a rate at which a larger share of the requests fails does not hold.
@@ -24,6 +24,8 @@ pub(super) const ERRORS_MAX: f64 = 0.01;
 
 /// A target that is gone may come back (a restart) within so many attempts, each after a longer pause.
 const ATTEMPTS: u32 = 4;
+/// As a worker says it of a target.
+const UNREACHED: &str = "takes no connection";
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Carries probes out, one after the other.
@@ -73,7 +75,8 @@ impl Prober {
         let asked = Instant::now();
         if let Some(last) = before.last() {
             let mut rest = std::mem::take(&mut self.rest);
-            let rested = rest.wait(last, before, |load| self.carry_out(load, true));
+            let until = self.begun + self.pace.budget;
+            let rested = rest.wait(last, before, until, |load| self.carry_out(load, true));
             self.rest = rest;
             match rested {
                 Ok(true) => {}
@@ -82,6 +85,9 @@ impl Prober {
                 Err(failure) if is_interrupt(&failure) => return Ok(Err(Ended::Interrupted)),
                 Err(_) => {}
             }
+        }
+        if !before.is_empty() && !self.pace.fits(ask, self.begun.elapsed()) {
+            return Ok(Err(Ended::Budget));
         }
         let settled_after = if before.is_empty() { 0.0 } else { asked.elapsed().as_secs_f64() };
         let length = self.pace.length(ask);
@@ -93,7 +99,10 @@ impl Prober {
                 Ok(carried) => break (t, carried),
                 Err(failure) if is_interrupt(&failure) => return Ok(Err(Ended::Interrupted)),
                 Err(failure) if before.is_empty() => return Err(failure),
-                Err(failure) if attempt == ATTEMPTS => return Ok(Err(Ended::TargetGone(failure.message))),
+                Err(failure) if attempt == ATTEMPTS && failure.message.contains(UNREACHED) => {
+                    return Ok(Err(Ended::TargetGone(failure.message)));
+                }
+                Err(failure) if attempt == ATTEMPTS => return Ok(Err(Ended::Failed(failure.message))),
                 Err(_) => {
                     if !pause(PAUSE * attempt)? {
                         return Ok(Err(Ended::Interrupted));
@@ -146,7 +155,7 @@ fn read(carried: &Carried, ask: &Ask, number: usize, timed: Timed) -> Probe {
     let limited = limited(report);
     let mut readings: Vec<Reading> = report.slos.iter().map(|slo| reading(slo, report)).collect();
     if !looks_at_errors(report) {
-        readings.push(errors(ERRORS_MAX, report));
+        readings.push(errors(ERRORS_MAX, report.total.count, report.total.errors));
     }
     let dropped = report.load.coverage < COVERAGE_MIN;
     let (judged, margin) = outcome(&readings, grows, limited.is_some());
@@ -213,9 +222,15 @@ fn limited(report: &Report) -> Option<String> {
 
 fn reading(slo: &Slo, report: &Report) -> Reading {
     let comparison = if slo.comparison == "<=" { Comparison::AtMost } else { Comparison::AtLeast };
-    let statistic = slo.metric.parse::<crate::slo::Metric>().map(|metric| metric.statistic);
-    if statistic == Ok(Statistic::ErrorRate) {
-        return Reading { comparison, limit: slo.limit, ..errors(slo.limit, report) };
+    if let Ok(metric) = slo.metric.parse::<Metric>()
+        && metric.statistic == Statistic::ErrorRate
+    {
+        let of = |(name, request): &(&String, &Request)| {
+            request.group == metric.group.name() && metric.request().is_none_or(|wanted| wanted == name.as_str())
+        };
+        let own = || report.requests.iter().filter(of).map(|(_, request)| request);
+        let (count, failed) = own().fold((0, 0), |sum, request| (sum.0 + request.count, sum.1 + request.errors));
+        return Reading { comparison, ..errors(slo.limit, count, failed) };
     }
     let (low, high) = match slo.interval {
         Some(interval) => (interval.low, interval.high),
@@ -231,16 +246,20 @@ fn reading(slo: &Slo, report: &Report) -> Reading {
 }
 
 /// The share of failed requests against a limit, with its own interval.
-fn errors(limit: f64, report: &Report) -> Reading {
-    let (count, errors) = (report.total.count, report.total.errors);
-    let observed = (count > 0).then_some(report.total.error_rate);
+fn errors(limit: f64, count: u64, errors: u64) -> Reading {
+    let observed = (count > 0).then(|| errors as f64 / count as f64);
     let (low, high) = share_bounds(errors, count, count as f64);
     Reading { limit, comparison: Comparison::AtMost, observed, low: Some(low), high: Some(high), settled: true }
 }
 
 fn looks_at_errors(report: &Report) -> bool {
-    let statistic = |slo: &Slo| slo.metric.parse::<crate::slo::Metric>().map(|metric| metric.statistic);
-    report.slos.iter().any(|slo| matches!(statistic(slo), Ok(Statistic::ErrorRate | Statistic::ErrorCount)))
+    let metrics = report.slos.iter().filter_map(|slo| slo.metric.parse::<Metric>().ok());
+    metrics.into_iter().any(|metric| covers_errors(&metric))
+}
+
+/// Whether an objective of this metric looks at the errors of all requests; one of a single request leaves the others.
+pub(super) fn covers_errors(metric: &Metric) -> bool {
+    matches!(metric.statistic, Statistic::ErrorRate | Statistic::ErrorCount) && metric.request().is_none()
 }
 
 fn because(report: &Report, judged: Outcome, weighed: Outcome, grows: Growth, dropped: bool) -> String {
@@ -272,7 +291,7 @@ fn because(report: &Report, judged: Outcome, weighed: Outcome, grows: Growth, dr
         Outcome::Unclear if small && judged == Outcome::Unclear => {
             format!("{text}: too few independent requests to tell")
         }
-        Outcome::Unclear => format!("{text}: too close to tell"),
+        Outcome::Unclear => format!("{text}: not settled"),
         _ => text,
     }
 }

@@ -52,6 +52,7 @@ impl Rest {
         &mut self,
         last: &Probe,
         before: &[Probe],
+        until: Instant,
         mut send: impl FnMut(Load) -> Result<Carried, Failure>,
     ) -> Result<bool, Failure> {
         if !pause(self.cool_down)? {
@@ -73,7 +74,7 @@ impl Rest {
             if latency.p50.is_some_and(|p50| p50 <= FACTOR * usual + MORE) {
                 return Ok(true);
             }
-            if began.elapsed() > WAIT_MIN.max(self.cool_down * COOL_DOWNS) {
+            if began.elapsed() > WAIT_MIN.max(self.cool_down * COOL_DOWNS) || Instant::now() > until {
                 self.restless.push(last.number);
                 return Ok(true);
             }
