@@ -6,7 +6,7 @@
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use super::backlog::Growth;
-use super::search::{Margin, Outcome};
+use super::search::{BETWEEN, Margin, Outcome};
 use crate::slo::Comparison;
 use crate::slo::confidence::CONFIDENCE;
 
@@ -82,7 +82,14 @@ pub fn outcome(readings: &[Reading], growth: Growth, limited: bool) -> (Outcome,
     };
     let nearest = readings.iter().filter_map(Reading::margin).max_by(|a, b| a.log_ratio.total_cmp(&b.log_ratio));
     // Where the backlog alone broke it, the objectives' margin is not the one that counts.
-    (outcome, nearest.filter(|margin| !growing && (outcome != Outcome::Broke || margin.log_ratio > 0.0)))
+    (
+        outcome,
+        nearest.filter(|margin| {
+            // A slim one would leave in doubt what the backlog has settled.
+            let clear = margin.log_ratio > NORMAL * margin.error.hypot(BETWEEN);
+            if growing { clear } else { outcome != Outcome::Broke || margin.log_ratio > 0.0 }
+        }),
+    )
 }
 
 /// The two-sided 95 % bounds (Clopper, Pearson 1934) of a share, of which `count` of `samples` were seen, that say as

@@ -47,6 +47,7 @@ fn a_growing_backlog_breaks_it_and_takes_the_margin() {
     assert_eq!(outcome(&[p99(50.0, 45.0, 55.0)], growing, false), (Outcome::Broke, None));
     let (broke, margin) = outcome(&[p99(200.0, 190.0, 210.0)], growing, false);
     assert_eq!(broke, Outcome::Broke);
+    assert_eq!(outcome(&[p99(105.0, 101.0, 110.0)], growing, false), (Outcome::Broke, None));
     assert!((margin.unwrap().log_ratio - 2f64.ln()).abs() < 1e-12);
 }
 
