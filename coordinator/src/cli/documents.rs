@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Failure, Outcome, output};
+use super::{Outcome, output};
 use crate::capacity::{self, model::CapacityReport};
 use crate::compare::{self, Comparison};
 use crate::report::{self, Format, Report, pages};
@@ -97,23 +97,10 @@ impl Document {
         }
     }
 
-    /// Writes what was asked for to stdout and files. All files are tried; the first that can't be written is the error.
+    /// Writes what was asked for; the exit code is `code`, unless something can't be written.
     pub(super) fn deliver(&self, to_stdout: Format, files: &[(Format, PathBuf)], code: u8) -> Outcome {
-        let render = |format, colour| self.render(format, colour).map_err(Failure::not_carried_out);
-        output::print(&render(to_stdout, output::stdout_has_colour())?)?;
-        let mut failed = None;
-        for (format, path) in files {
-            let written = render(*format, false).and_then(|text| {
-                output::write_file(path, &text)
-                    .map_err(|error| Failure::not_carried_out(format!("the {format} report: {error}")))
-            });
-            if let Err(failure) = written
-                && let Some(Failure { message, .. }) = failed.replace(failure)
-            {
-                output::complain(&format!("error: {message}"));
-            }
-        }
-        failed.map_or(Ok(code), Err)
+        output::deliver(|format, colour| self.render(format, colour), to_stdout, files)?;
+        Ok(code)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use crate::report::Format;
 
 /// Writes data to stdout. A reader that has seen enough (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -15,6 +16,28 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes what was asked for to stdout and to files. All files are tried; the last that can't be written is the error,
+/// those before it are said.
+pub(super) fn deliver(
+    render: impl Fn(Format, bool) -> Result<String, String>,
+    to_stdout: Format,
+    files: &[(Format, PathBuf)],
+) -> Result<(), Failure> {
+    print(&render(to_stdout, stdout_has_colour()).map_err(Failure::not_carried_out)?)?;
+    let mut failed = None;
+    for (format, path) in files {
+        let written = render(*format, false)
+            .and_then(|text| write_file(path, &text).map_err(|error| format!("the {format} report: {error}")))
+            .map_err(Failure::not_carried_out);
+        if let Err(failure) = written
+            && let Some(Failure { message, .. }) = failed.replace(failure)
+        {
+            complain(&format!("error: {message}"));
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// Says something on stderr. If nobody listens there is nobody to tell.

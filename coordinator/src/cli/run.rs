@@ -398,25 +398,8 @@ async fn stop_on_signal(stop: watch::Sender<Option<StopReason>>) {
 
 /// Writes all reports that were asked for; the exit code is the run's, unless one can't be written.
 pub(super) fn deliver(report: &Report, to_stdout: Format, files: &[(Format, PathBuf)]) -> Outcome {
-    let render = |format, colour| report::render(report, format, colour).map_err(Failure::not_carried_out);
-    output::print(&render(to_stdout, output::stdout_has_colour())?)?;
-    let mut failed = None;
-    for (format, path) in files {
-        let written = render(*format, false).and_then(|text| {
-            output::write_file(path, &text)
-                .map_err(|error| Failure::not_carried_out(format!("the {format} report: {error}")))
-        });
-        // The others are written all the same.
-        if let Err(failure) = written
-            && let Some(Failure { message, .. }) = failed.replace(failure)
-        {
-            output::complain(&format!("error: {message}"));
-        }
-    }
-    match failed {
-        Some(failure) => Err(failure),
-        None => Ok(report.exit_code),
-    }
+    output::deliver(|format, colour| report::render(report, format, colour), to_stdout, files)?;
+    Ok(report.exit_code)
 }
 
 /// What each embedded worker can take, for a plan that is only shown.
