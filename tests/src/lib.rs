@@ -4,9 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+pub mod browser;
+pub mod cluster;
 pub mod peers;
 pub mod program;
 pub mod proxy;
+pub mod served;
 pub mod targets;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -291,7 +291,7 @@ fn python() -> Option<PathBuf> {
 }
 
 /// A program of the system, also where only root looks.
-fn program(name: &str, how: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str, how: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
     dirs.map(|dir| dir.join(name)).find(|path| path.is_file()).or_else(|| missing(name, how))
@@ -312,7 +312,7 @@ fn free<const N: usize>() -> [SocketAddr; N] {
 }
 
 /// A folder that no other server of this process has.
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     static STARTED: AtomicU64 = AtomicU64::new(0);
     scratch(&format!("{name}-{}", STARTED.fetch_add(1, Ordering::SeqCst)))
 }

@@ -2,10 +2,12 @@
 //!
 //! It deliberately does not know what a test file, an SLO or a report is.
 
+pub mod allow;
 pub mod assemble;
 pub mod client;
 pub mod clock;
 pub mod engine;
+pub mod health;
 pub mod interval;
 pub mod limits;
 pub mod mix;

@@ -1,12 +1,14 @@
 //! The `loadgrid-worker` program: joins a coordinator and drives its share of the load.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use loadgrid_worker::allow::AllowList;
 use loadgrid_worker::session::{Dial, Options, Worker};
-use loadgrid_worker::{limits, tls};
+use loadgrid_worker::{health, limits, tls};
 use tokio::sync::watch;
 
 #[global_allocator]
@@ -16,15 +18,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where the coordinator listens (`loadgrid run --listen`).
+    /// Where the coordinator listens (`loadgrid serve`, or `loadgrid run --listen`).
     #[arg(long, value_name = "https://HOST:PORT", env = "LOADGRID_COORDINATOR")]
     coordinator: String,
-    /// The folder with ca.pem, worker.pem and worker.key (`loadgrid certs` makes them).
+    /// The folder with ca.pem, worker.pem and worker.key (`loadgrid certs` makes them), or with ca.crt, tls.crt and
+    /// tls.key as a mounted Secret has them. Read anew at each dial.
     #[arg(long, value_name = "DIR", default_value = "certs", env = "LOADGRID_TLS_DIR")]
     tls_dir: PathBuf,
     /// Speak plaintext with the coordinator. Whoever reaches it can then aim this worker at anything.
     #[arg(long)]
     insecure: bool,
+    /// What a test may be aimed at: names, *.below.names, addresses, networks, each with a :PORT or without
+    /// [default: everything].
+    #[arg(long, value_name = "PATTERN,…", env = "LOADGRID_ALLOW")]
+    allow: Vec<String>,
+    /// Answer /healthz and /readyz (in session with the coordinator?) over HTTP here.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "LOADGRID_HEALTH")]
+    health: Option<SocketAddr>,
     /// Generator threads; one core each [default: all cores].
     #[arg(long, value_name = "N")]
     lanes: Option<u32>,
@@ -64,11 +74,12 @@ fn run(arguments: Arguments) -> Result<(), (u8, String)> {
     if arguments.insecure {
         tracing::warn!("--insecure: no TLS. Whoever reaches the coordinator can aim this worker at anything");
     }
-    let material = match arguments.insecure {
-        true => None,
-        false => Some(tls::Files::in_dir(&arguments.tls_dir, "worker").read().map_err(|error| (2, error))?),
+    let certificates = (!arguments.insecure).then_some((arguments.tls_dir.as_path(), "worker"));
+    let way = tls::Way::new(&arguments.coordinator, certificates).map_err(|error| (2, error))?;
+    let allow = match arguments.allow.as_slice() {
+        [] => AllowList::everything(),
+        patterns => AllowList::parse(patterns).map_err(|error| (2, format!("--allow: {error}")))?,
     };
-    let endpoint = tls::endpoint(&arguments.coordinator, material).map_err(|error| (2, error))?;
     let lanes = arguments.lanes.unwrap_or_else(limits::cores);
     if lanes == 0 || lanes > limits::LANES_MAX {
         return Err((2, format!("--lanes {lanes}: write 1 to {}", limits::LANES_MAX)));
@@ -81,7 +92,7 @@ fn run(arguments: Arguments) -> Result<(), (u8, String)> {
         once: arguments.once,
         give_up: arguments.give_up.map(Duration::from_secs),
     };
-    let dial: Dial = Box::new(move || Box::pin(tls::connect(endpoint.clone())));
+    let dial: Dial = Box::new(move || Box::pin(tls::connect(way.endpoint())));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| (4, format!("no runtime: {error}")))?;
     runtime.block_on(async {
@@ -90,6 +101,11 @@ fn run(arguments: Arguments) -> Result<(), (u8, String)> {
             limits::asked_to_end().await;
             let _ = stop.send(true);
         });
-        Worker::new(dial, options).run(stopped).await.map_err(|error| (4, error.to_string()))
+        let worker = Worker::new(dial, options).allowing(allow);
+        if let Some(address) = arguments.health {
+            let address = health::listen(address, worker.in_session()).await.map_err(|error| (2, error))?;
+            tracing::info!("health on http://{address}");
+        }
+        worker.run(stopped).await.map_err(|error| (4, error.to_string()))
     })
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::documents::{Document, parse_plain, parse_plain_file};
+use super::reach::ReachFlags;
 use super::report::find;
-use super::store::StoreFlags;
 use super::{Failure, Outcome, run};
 use crate::compare::fail_if::FailIf;
 use crate::compare::{self, Settings};
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FORMAT=PATH", value_parser = parse_plain_file)]
     report: Vec<(Format, PathBuf)>,
     #[command(flatten)]
-    store: StoreFlags,
+    store: ReachFlags,
 }
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {
@@ -53,7 +53,7 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
     Document::Comparison(Box::new(comparison)).deliver(arguments.output, &arguments.report, code)
 }
 
-fn read(what: &str, store: &StoreFlags) -> Result<Report, Failure> {
+fn read(what: &str, store: &ReachFlags) -> Result<Report, Failure> {
     match find(what, Some(Kind::Run), store)? {
         Document::Run(report) => Ok(*report),
         other => Err(Failure::usage(format!("{what} is {}, and only runs are compared", other.name()))),

@@ -36,6 +36,9 @@ pub(super) struct StatusArguments {
 pub(super) struct StopArguments {
     #[command(flatten)]
     coordinator: Coordinator,
+    /// Which one, of a served grid; it may still wait there [default: the one that goes on].
+    #[arg(long, value_name = "RUN", default_value = "", hide_default_value = true)]
+    run: String,
     /// What the report says of it.
     #[arg(long, default_value = "no reason given")]
     reason: String,
@@ -56,7 +59,7 @@ pub(super) fn status(arguments: &StatusArguments) -> Outcome {
 pub(super) fn stop(arguments: &StopArguments) -> Outcome {
     runtime()?.block_on(async {
         let mut client = connect(&arguments.coordinator).await?;
-        let request = v1::StopRequest { reason: arguments.reason.clone() };
+        let request = v1::StopRequest { reason: arguments.reason.clone(), run: arguments.run.clone() };
         let stopped = client.stop(request).await.map_err(refused)?.into_inner();
         output::print(&format!("run {} is told to stop\n", stopped.run))?;
         Ok(exit::PASS)

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::run::{carry_out, deliver, prepare_embedded};
+use super::carry::carry_out;
+use super::run::{deliver, prepare_embedded};
 use super::{Failure, Outcome, exit, output, runtime};
 use crate::demo::{Behaviour, Service};
 use crate::report::Format;

@@ -6,7 +6,9 @@ use super::{Outcome, output};
 use crate::capacity::{self, model::CapacityReport};
 use crate::compare::{self, Comparison};
 use crate::report::{self, Format, Report, pages};
+use crate::spec::units::show_ns;
 use crate::trend::{self, model::Trend};
+use crate::verdict::RunVerdict;
 
 /// Any of them.
 pub(super) enum Document {
@@ -68,6 +70,21 @@ impl Document {
         }
     }
 
+    /// What it says, in a line.
+    pub(super) fn sentence(&self) -> String {
+        let rate = |rate: Option<f64>| rate.map_or_else(|| "no rate".to_owned(), |rate| format!("{rate:.0}/s"));
+        match self {
+            Document::Run(report) => {
+                let p99 = report.total.latency.p99.map(|p99| format!(", p99 {}", show_ns(p99 * 1e9)));
+                let (achieved, p99) = (rate(Some(report.load.achieved_rate)), p99.unwrap_or_default());
+                let reasons = report.reasons.first().map(|reason| format!(" ({reason})")).unwrap_or_default();
+                format!("{} at {achieved}{p99}{reasons}", word(report))
+            }
+            Document::Capacity(report) => format!("capacity: {}", report.summary),
+            Document::Comparison(_) | Document::Trend(_) => self.name().to_owned(),
+        }
+    }
+
     /// Renders it. `colour` is for text on a terminal.
     ///
     /// # Errors
@@ -101,6 +118,15 @@ impl Document {
     pub(super) fn deliver(&self, to_stdout: Format, files: &[(Format, PathBuf)], code: u8) -> Outcome {
         output::deliver(|format, colour| self.render(format, colour), to_stdout, files)?;
         Ok(code)
+    }
+}
+
+fn word(report: &Report) -> &'static str {
+    match report.verdict {
+        RunVerdict::Pass => "pass",
+        RunVerdict::Fail => "FAIL",
+        RunVerdict::Inconclusive => "inconclusive",
+        RunVerdict::Invalid => "invalid",
     }
 }
 

@@ -1,22 +1,30 @@
 //! The command line: one file a subcommand. Data goes to stdout, everything else to stderr.
 
 mod capacity;
+mod carry;
 mod certs;
 mod compare;
 mod completions;
+mod connection;
 mod control;
+mod crd;
 mod demo;
 mod demo_service;
 mod documents;
 mod flags;
 mod init;
 mod iter8;
+mod nightly;
 mod notify;
 mod output;
 mod progress;
+mod reach;
+mod ready;
+mod remote;
 mod report;
 mod run;
 mod runs;
+mod serve;
 mod store;
 mod trend;
 mod validate;
@@ -63,6 +71,12 @@ enum Command {
     Demo(demo::Arguments),
     /// Serve a target whose latency and capacity are known.
     DemoService(demo_service::Arguments),
+    /// Serve a grid: keep a pool of workers, queue and run what is submitted, keep the results.
+    Serve(Box<serve::Arguments>),
+    /// Print the CustomResourceDefinition of LoadTest, for `kubectl apply --server-side -f -`.
+    Crd,
+    /// What a CronJob runs: a test or a search on a served grid, its trend, and a notice when the level changed.
+    Nightly(Box<nightly::Arguments>),
     /// Render a kept run again.
     Report(report::Arguments),
     /// List the runs that are kept.
@@ -111,13 +125,17 @@ type Outcome = Result<u8, Failure>;
 /// Parses the command line and runs it.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(cli.verbose);
+    // Who serves is read by nobody but its log.
+    log(cli.verbose + u8::from(matches!(cli.command, Command::Serve(_))));
     let outcome = match cli.command {
         Command::Run(arguments) => run::main(&arguments),
         Command::Capacity(arguments) => capacity::main(&arguments),
         Command::Compare(arguments) => compare::main(&arguments),
         Command::Demo(arguments) => demo::main(&arguments),
         Command::DemoService(arguments) => demo_service::main(&arguments),
+        Command::Serve(arguments) => serve::main(&arguments),
+        Command::Crd => crd::main(),
+        Command::Nightly(arguments) => nightly::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),
         Command::Runs(arguments) => runs::list(&arguments),
         Command::Trend(arguments) => trend::main(&arguments),
@@ -139,8 +157,9 @@ pub fn main() -> ExitCode {
 
 fn log(verbose: u8) {
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    // kube's runtime warns at each retry; what it means is said once, in our own words.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},kube_runtime=off")));
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(loadgrid_worker::limits::stderr_has_colour())

@@ -11,7 +11,6 @@ use super::output;
 use crate::grid::{PhaseName, Snapshot};
 use crate::plan::Plan;
 use crate::spec::units::show_ns;
-use loadgrid_worker::schedule::Profile;
 
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(3);
@@ -23,12 +22,22 @@ const BAR_WIDTH: usize = 24;
 
 /// What does not change during the run.
 pub(super) struct About {
-    test: String,
-    warmup: Duration,
-    /// Λ of warm-up and main phase; `None` in a closed loop.
-    profiles: Option<(Profile, Profile)>,
+    pub test: String,
+    pub warmup: Duration,
     /// Warm-up and main phase; `None` if only the target knows.
-    length: Option<Duration>,
+    pub length: Option<Duration>,
+}
+
+impl From<About> for crate::serve::About {
+    fn from(about: About) -> Self {
+        crate::serve::About { test: about.test, warmup: about.warmup, length: about.length }
+    }
+}
+
+impl From<crate::serve::About> for About {
+    fn from(about: crate::serve::About) -> Self {
+        About { test: about.test, warmup: about.warmup, length: about.length }
+    }
 }
 
 impl About {
@@ -38,7 +47,6 @@ impl About {
         About {
             test: plan.test.name.clone(),
             warmup: Duration::from_nanos(load.warmup_ns),
-            profiles: plan.is_open_loop().then(|| (load.warmup(), load.main())),
             length: (!endless).then(|| Duration::from_nanos(load.duration_ns())),
         }
     }
@@ -57,18 +65,9 @@ impl About {
         }
     }
 
-    /// λ of the second that is shown, which is the last whole one.
-    fn planned_rate(&self, elapsed: Duration) -> Option<f64> {
-        let (warmup, main) = self.profiles.as_ref()?;
-        let at = elapsed.saturating_sub(Duration::from_secs(1)).as_nanos() as u64;
-        let warmup_ns = self.warmup.as_nanos() as u64;
-        Some(if at < warmup_ns { warmup.rate(at) } else { main.rate(at - warmup_ns) })
-    }
-
-    fn figures(&self, snapshot: &Snapshot) -> String {
+    fn figures(snapshot: &Snapshot) -> String {
         let second = &snapshot.last_second;
-        let rate = snapshot.elapsed.and_then(|elapsed| self.planned_rate(elapsed));
-        let rate = rate.map(|rate| format!(" of {rate:.0}/s")).unwrap_or_default();
+        let rate = snapshot.planned_rate.map(|rate| format!(" of {rate:.0}/s")).unwrap_or_default();
         let time = |ns: Option<u64>| ns.map_or_else(|| "-".to_owned(), |ns| show_ns(ns as f64));
         let planned = if snapshot.planned > 0 { format!(" of {}", snapshot.planned) } else { String::new() };
         let away = match snapshot.away.is_empty() {
@@ -120,7 +119,7 @@ async fn panel(about: About, mut snapshots: watch::Receiver<Snapshot>) {
             continue;
         }
         drawn = Some(Instant::now());
-        panel.set_prefix(if snapshot.elapsed.is_some() { about.figures(&snapshot) } else { String::new() });
+        panel.set_prefix(if snapshot.elapsed.is_some() { About::figures(&snapshot) } else { String::new() });
         panel.set_message(format!("{} {} {}", about.test, about.bar(&snapshot), about.state(&snapshot)));
     }
     panel.finish_and_clear();
@@ -138,7 +137,7 @@ async fn lines(about: About, mut snapshots: watch::Receiver<Snapshot>) {
             said = Some(Instant::now());
             phase = snapshot.phase;
             let figures =
-                if snapshot.elapsed.is_some() { format!(": {}", about.figures(&snapshot)) } else { String::new() };
+                if snapshot.elapsed.is_some() { format!(": {}", About::figures(&snapshot)) } else { String::new() };
             output::complain(&format!("{}: {now}{figures}", about.test));
             state = now;
         }

@@ -6,7 +6,7 @@ use std::{fs, io};
 use clap::{Args, ValueEnum};
 
 use super::documents::Document;
-use super::store::StoreFlags;
+use super::reach::ReachFlags;
 use super::{Failure, Outcome, exit, output};
 use crate::report::{self, Format};
 use crate::store::Kind;
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "run", conflicts_with = "run")]
     schema: Option<Schema>,
     #[command(flatten)]
-    store: StoreFlags,
+    store: ReachFlags,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -56,7 +56,7 @@ fn schema_text(schema: &schemars::Schema) -> Result<String, String> {
 }
 
 /// A file if there is one of this name, else what the store has under it.
-pub(super) fn find(run: &str, kind: Option<Kind>, store: &StoreFlags) -> Result<Document, Failure> {
+pub(super) fn find(run: &str, kind: Option<Kind>, store: &ReachFlags) -> Result<Document, Failure> {
     let named = |error: String| Failure::usage(format!("{run}: {error}"));
     let unreadable = |error: io::Error| named(format!("can't be read: {error}"));
     if run == "-" {

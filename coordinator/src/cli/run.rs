@@ -2,26 +2,21 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use loadgrid_proto::Recorded;
 use loadgrid_worker::{limits, tls};
-use tokio::sync::watch;
 
+use super::carry::{Prepared, Workers, carry_out};
 use super::flags::TestFlags;
+use super::remote::{self, RemoteFlags};
 use super::store::{KeepFlags, Keeper};
-use super::{Failure, Outcome, exit, notify, output, progress, runtime};
-use crate::compare::side_by_side;
-use crate::grid::{self, Options, Policy, RunState, Security, Snapshot, StopReason};
-use crate::outside::provider::{self, Provider};
-use crate::outside::ready;
+use super::{Failure, Outcome, exit, notify, output};
+use crate::grid::{Options, Policy, Security};
 use crate::plan::{Capacity, Plan};
-use crate::report::build::{self, Circumstance};
-use crate::report::{self, Format, Report, model};
-use crate::results::Totals;
-use crate::slo::Part;
+use crate::report::{self, Format, Report};
+use crate::serve::How;
 use crate::spec::{self, LoadTest, units};
 
 #[derive(Args)]
@@ -46,7 +41,8 @@ pub(super) struct Arguments {
 #[derive(Args)]
 #[command(next_help_heading = "Grid")]
 pub(super) struct GridFlags {
-    /// Workers: embedded ones, or with --listen how many to wait for [default: 1].
+    /// Workers: embedded ones, with --listen how many to wait for [default: 1], with --grid how many of its pool [default:
+    /// all that are free].
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Generator threads of each embedded worker [default: the cores less one, dealt out].
@@ -55,12 +51,15 @@ pub(super) struct GridFlags {
     /// Wait here for `loadgrid-worker` processes instead of embedding workers.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// The folder with ca.pem, coordinator.pem and coordinator.key (`loadgrid certs` makes them).
+    #[command(flatten)]
+    pub(super) remote: RemoteFlags,
+    /// The folder with the certificates (`loadgrid certs` makes them): the coordinator's for --listen, the operator's for
+    /// --grid.
     #[arg(long, value_name = "DIR", default_value = "certs", env = "LOADGRID_TLS_DIR")]
-    tls_dir: PathBuf,
-    /// Speak plaintext with workers. Whoever reaches the port can join, and read the test.
+    pub(super) tls_dir: PathBuf,
+    /// Speak plaintext with workers, or with the grid. Whoever reaches the port can join, and read the test.
     #[arg(long)]
-    insecure: bool,
+    pub(super) insecure: bool,
     /// How long to wait for the workers.
     #[arg(long, value_name = "TIME", default_value = "60s")]
     join_timeout: String,
@@ -93,7 +92,52 @@ pub(super) struct ReportFlags {
     quiet: bool,
 }
 
+impl Arguments {
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    pub(super) fn flags(&self) -> Result<spec::Draft, Failure> {
+        self.test.draft()
+    }
+
+    pub(super) fn grid(&self) -> &GridFlags {
+        &self.grid
+    }
+
+    pub(super) fn report(&self) -> &ReportFlags {
+        &self.report
+    }
+}
+
+impl GridFlags {
+    /// What is wanted of a grid that is not this process's.
+    pub(super) fn how(&self, report: &ReportFlags) -> How {
+        How {
+            confidence: report.confidence,
+            abort_on_fail: report.abort_on_fail,
+            fail_on_worker_loss: self.on_worker_loss == Policy::Fail,
+            join_timeout: self.join_timeout.clone(),
+            rejoin: self.rejoin.clone(),
+        }
+    }
+
+    /// How many workers are asked for.
+    pub(super) fn workers(&self) -> Option<usize> {
+        self.workers
+    }
+}
+
 impl ReportFlags {
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// What goes to stdout, and what to files.
+    pub(super) fn formats(&self) -> (Format, &[(Format, PathBuf)]) {
+        (self.output, &self.report)
+    }
+
     /// No report of its own.
     pub(super) fn quiet(quiet: bool) -> Self {
         ReportFlags { output: Format::Text, report: Vec::new(), confidence: true, abort_on_fail: false, quiet }
@@ -130,19 +174,10 @@ pub(super) fn split_report(text: &str) -> Result<(&str, PathBuf), String> {
     Ok((format, PathBuf::from(path)))
 }
 
-/// A run that is understood and not begun.
-#[derive(Clone)]
-pub(super) struct Prepared {
-    pub plan: Plan,
-    pub options: Options,
-    /// Lanes of each embedded worker.
-    pub lanes: u32,
-    pub listen: Option<(SocketAddr, Security)>,
-    pub confidence: bool,
-    pub quiet: bool,
-}
-
 pub(super) fn main(arguments: &Arguments) -> Outcome {
+    if arguments.grid.remote.is_asked() && !arguments.dry_run {
+        return remote::run(arguments);
+    }
     let test = read_test(arguments.file.as_deref(), arguments.test.draft()?)?;
     let prepared = prepare(test, &arguments.grid, &arguments.report)?;
     if arguments.dry_run {
@@ -172,14 +207,18 @@ fn keep(keeper: &Keeper, report: &Report) -> Result<(), Failure> {
 }
 
 /// Reads and checks a test.
-pub(super) fn read_test(file: Option<&std::path::Path>, flags: spec::Draft) -> Result<LoadTest, Failure> {
-    let text = file
-        .map(|path| {
-            fs::read_to_string(path).map_err(|e| Failure::usage(format!("{} can't be read: {e}", path.display())))
-        })
-        .transpose()?;
-    let name = file.map(|path| path.display().to_string()).unwrap_or_default();
-    spec::load(text.as_deref().map(|text| (name.as_str(), text)), flags).map_err(Failure::usage)
+pub(super) fn read_test(file: Option<&Path>, flags: spec::Draft) -> Result<LoadTest, Failure> {
+    let text = read_file(file)?;
+    spec::load(text.as_ref().map(|(name, text)| (name.as_str(), text.as_str())), flags).map_err(Failure::usage)
+}
+
+/// A test's file: its name and its text.
+pub(super) fn read_file(file: Option<&Path>) -> Result<Option<(String, String)>, Failure> {
+    let read = |path: &Path| match fs::read_to_string(path) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(error) => Err(Failure::usage(format!("{} can't be read: {error}", path.display()))),
+    };
+    file.map(read).transpose()
 }
 
 pub(super) fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -> Result<Prepared, Failure> {
@@ -206,6 +245,7 @@ pub(super) fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -
     }
     check_paths(&report.report)?;
     let spare = limits::cores().saturating_sub(1).max(1);
+    let lanes = flags.lanes.unwrap_or((spare / workers as u32).max(1));
     Ok(Prepared {
         plan: Plan {
             run: ulid::Ulid::generate().to_string(),
@@ -220,8 +260,10 @@ pub(super) fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -
             rejoin: time("--rejoin", &flags.rejoin)?,
             abort_on_fail: report.abort_on_fail,
         },
-        lanes: flags.lanes.unwrap_or((spare / workers as u32).max(1)),
-        listen,
+        workers: match listen {
+            Some((address, security)) => Workers::Listen { address, security, lanes },
+            None => Workers::Embedded { lanes },
+        },
         confidence: report.confidence,
         quiet: report.quiet,
     })
@@ -250,150 +292,10 @@ pub(super) fn prepare_embedded(test: LoadTest, workers: usize, quiet: bool) -> P
             rejoin: Duration::from_secs(10),
             abort_on_fail: false,
         },
-        lanes: 1,
-        listen: None,
+        workers: Workers::Embedded { lanes: 1 },
         confidence: true,
         quiet,
     }
-}
-
-/// A run that is over.
-pub(super) struct Carried {
-    pub report: Report,
-    /// Everything of the main phase's arrivals, for figures that the report has no place for.
-    pub totals: Totals,
-    /// Its latency second by second.
-    pub blocks: Vec<Recorded>,
-    /// Requests in flight and waiting at the end of each step of the main phase: (s after the start of the warm-up, count).
-    pub backlog: Vec<(f64, f64)>,
-}
-
-/// Runs to the end, or to ctrl-C, and builds the report.
-pub(super) fn carry_out(mut prepared: Prepared) -> Result<Carried, Failure> {
-    let runtime = runtime()?;
-    let ready = runtime.block_on(make_ready(&mut prepared.plan.test, prepared.quiet))?;
-    // The only wall clock of a run: when it began, for people and for the providers of metrics.
-    let started_at = jiff::Timestamp::now();
-    let (confidence, providers) = (prepared.confidence, prepared.plan.test.providers.clone());
-    let state = runtime.block_on(drive(prepared))?;
-    let outside = runtime.block_on(ask(&providers, started_at, jiff::Timestamp::now()));
-    // Workers in this process have nothing left to do: they are not waited for.
-    runtime.shutdown_background();
-    let started_at = started_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let circumstance = Circumstance { started_at, confidence, ready, outside };
-    let mut report = build::build(&state, &circumstance).map_err(Failure::not_carried_out)?;
-    let test = &state.plan.test;
-    if !test.versions.is_empty() {
-        report.versions = Some(side_by_side::judge(&report, &test.versions, &test.rewards));
-    }
-    let arrivals = state.results.arrivals();
-    let blocks = state.results.timeline.blocks(Part::Latency, &arrivals);
-    Ok(Carried { report, totals: state.results.totals(&arrivals, false), blocks, backlog: backlog(&state) })
-}
-
-/// Steps of the main phase while its load lasted.
-fn backlog(state: &RunState) -> Vec<(f64, f64)> {
-    let (timeline, load) = (&state.results.timeline, &state.plan.test.load);
-    let step = timeline.step_ns();
-    let ends = (1..).map(|place: u64| place * step);
-    let steps = timeline.seconds().iter().zip(ends);
-    let main = steps.filter(|(_, end)| *end > load.warmup_ns && *end <= load.duration_ns());
-    main.map(|(second, end)| (end as f64 / 1e9, (second.in_flight + second.waiting) as f64)).collect()
-}
-
-/// Everything that has to be there before the load: what the test fetches, and what it waits for. Once it was there,
-/// the test needs it no more.
-pub(super) async fn make_ready(test: &mut LoadTest, quiet: bool) -> Result<Vec<model::Ready>, Failure> {
-    let whole = async {
-        let conditions = std::mem::take(&mut test.ready);
-        let say = |text: &str| {
-            if !quiet {
-                output::complain(text);
-            }
-        };
-        let waited = ready::wait(&conditions, say).await.map_err(Failure::not_carried_out)?;
-        spec::complete::complete(test).await.map_err(|error| match error.elsewhere {
-            true => Failure::not_carried_out(error),
-            false => Failure::usage(error),
-        })?;
-        let ready = waited.into_iter().map(|waited| model::Ready {
-            condition: waited.condition,
-            waited: waited.waited_ns as f64 / 1e9,
-            attempts: waited.attempts,
-        });
-        Ok(ready.collect())
-    };
-    tokio::select! {
-        done = whole => done,
-        () = limits::asked_to_end() => {
-            Err(Failure { code: exit::INTERRUPTED, message: "interrupted before the load started".to_owned() })
-        }
-    }
-}
-
-/// Asks the providers of metrics, once, after the load.
-async fn ask(providers: &[Provider], start: jiff::Timestamp, end: jiff::Timestamp) -> Vec<model::Outside> {
-    let mut all = Vec::new();
-    for provider in providers {
-        let times =
-            provider::Times { start_unix: start.as_second().unsigned_abs(), end_unix: end.as_second().unsigned_abs() };
-        for (metric, (name, answer)) in provider.metrics.iter().zip(provider::query(provider, times).await) {
-            let (value, error) = match answer {
-                Ok(value) => (Some(value), None),
-                Err(error) => (None, Some(error)),
-            };
-            all.push(model::Outside {
-                metric: format!("{}/{name}", provider.name),
-                value,
-                unit: metric.unit.clone(),
-                error,
-            });
-        }
-    }
-    all
-}
-
-async fn drive(prepared: Prepared) -> Result<RunState, Failure> {
-    let Prepared { plan, options, lanes, listen, quiet, .. } = prepared;
-    let (events, received) = grid::events();
-    let (stop, stopped) = watch::channel(None);
-    let (snapshots, watched) = watch::channel(Snapshot::default());
-    match listen {
-        Some((address, security)) => {
-            let scheme = if matches!(security, Security::Tls(_)) { "https" } else { "http" };
-            let run = plan.run.clone();
-            let listener = grid::listen(address, security, run, events, stop.clone(), watched.clone()).await;
-            let address = listener.map_err(Failure::not_carried_out)?.address;
-            let insecure = if scheme == "http" { " --insecure" } else { "" };
-            output::complain(&format!(
-                "waiting for {} workers: loadgrid-worker --coordinator {scheme}://{address}{insecure}",
-                options.workers
-            ));
-        }
-        None => grid::embed(options.workers, lanes, events),
-    }
-    tokio::spawn(stop_on_signal(stop.clone()));
-    let showing = (!quiet).then(|| tokio::spawn(progress::show(progress::About::of(&plan), watched)));
-    let carried_out = grid::carry_out(plan, options, received, stopped, snapshots).await;
-    if let Some(showing) = showing {
-        // It ends with the run; a panel that can't be drawn is no reason to lose the result.
-        let _ = showing.await;
-    }
-    carried_out.map_err(|error| match error {
-        grid::RunError::Stopped(StopReason::Interrupted) => {
-            Failure { code: exit::INTERRUPTED, message: error.to_string() }
-        }
-        error => Failure::not_carried_out(error),
-    })
-}
-
-/// The first signal ends the run in order, the second one at once.
-async fn stop_on_signal(stop: watch::Sender<Option<StopReason>>) {
-    limits::asked_to_end().await;
-    output::complain("stopping; once more to leave without a report");
-    stop.send_if_modified(|reason| reason.is_none() && reason.replace(StopReason::Interrupted).is_none());
-    limits::asked_to_end().await;
-    std::process::exit(i32::from(exit::INTERRUPTED));
 }
 
 /// Writes all reports that were asked for; the exit code is the run's, unless one can't be written.
@@ -404,6 +306,6 @@ pub(super) fn deliver(report: &Report, to_stdout: Format, files: &[(Format, Path
 
 /// What each embedded worker can take, for a plan that is only shown.
 pub(super) fn capacities(prepared: &Prepared) -> Vec<Capacity> {
-    let capacity = Capacity { lanes: prepared.lanes, max_connections: limits::raise_descriptors() };
+    let capacity = Capacity { lanes: prepared.workers.lanes(), max_connections: limits::raise_descriptors() };
     vec![capacity; prepared.options.workers]
 }

@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::store::{StoreFlags, complain_of, keep};
+use super::reach::ReachFlags;
+use super::store::{complain_of, keep};
 use super::{Failure, Outcome, exit, output, runtime};
 use crate::spec::units::show_ns;
 use crate::store::{Entry, Filter, Keep, Kind};
@@ -38,7 +39,7 @@ pub(super) struct ListArguments {
     #[arg(short, long, default_value = "text")]
     output: Shape,
     #[command(flatten)]
-    store: StoreFlags,
+    store: ReachFlags,
 }
 
 pub(super) fn list(arguments: &ListArguments) -> Outcome {
@@ -115,7 +116,7 @@ pub(super) struct RemoveArguments {
     #[arg(long, value_name = "TIME")]
     keep_for: Option<String>,
     #[command(flatten)]
-    store: StoreFlags,
+    store: ReachFlags,
 }
 
 pub(super) fn remove(arguments: &RemoveArguments) -> Outcome {
@@ -166,21 +167,21 @@ enum BaselineCommand {
         #[arg(value_name = "RUN")]
         run: String,
         #[command(flatten)]
-        store: StoreFlags,
+        store: ReachFlags,
     },
     /// Say which run it is, of one test or of all.
     Show {
         #[arg(value_name = "NAME")]
         test: Option<String>,
         #[command(flatten)]
-        store: StoreFlags,
+        store: ReachFlags,
     },
     /// Have none any more.
     Clear {
         #[arg(value_name = "NAME")]
         test: String,
         #[command(flatten)]
-        store: StoreFlags,
+        store: ReachFlags,
     },
 }
 

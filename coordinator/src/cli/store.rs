@@ -2,13 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{Failure, exit, output, runtime};
 use crate::spec::units;
-use crate::store::{Cause, Entry, Environment, Error, Keep, Kind, Location, Store, Stored, rescue, skipped_lines};
+use crate::store::{Cause, Entry, Environment, Error, Keep, Location, Store, rescue, skipped_lines};
 
 /// Which store.
 #[derive(Args, Clone, Debug, Default)]
@@ -49,16 +50,6 @@ impl StoreFlags {
         let location = Location::of(self.store.as_deref(), &environment)?;
         Ok(Store::open(&location, &environment)?)
     }
-
-    /// The run that is meant, by its id, the beginning of one, `latest`, `NAME@latest` or `NAME@baseline`.
-    pub(super) fn get(&self, what: &str, kind: Option<Kind>) -> Result<Stored, Failure> {
-        let store = self.open()?;
-        let stored = runtime()?.block_on(async {
-            let id = store.resolve(what, kind).await?;
-            store.get(&id).await
-        });
-        Ok(stored?)
-    }
 }
 
 /// How long things are kept, as it is written.
@@ -73,13 +64,23 @@ pub(super) fn keep(count: Option<NonZeroUsize>, age: Option<&str>) -> Result<Kee
 
 /// A store that is there, and what it is to hold of old runs.
 pub(super) struct Keeper {
-    store: Store,
+    store: Arc<Store>,
     keep: Keep,
     /// Whether somebody asked for this store: then not to have it is a failure.
     asked: bool,
 }
 
 impl KeepFlags {
+    /// The store of a coordinator in service, which is nothing without one.
+    pub(super) fn served(&self) -> Result<Keeper, Failure> {
+        let keep = keep(self.keep, self.keep_for.as_deref())?;
+        let store = self.store.open()?;
+        if let Location::Folder(folder) = store.location() {
+            writable(folder)?;
+        }
+        Ok(Keeper { store: Arc::new(store), keep, asked: true })
+    }
+
     /// Opens the store and sees whether it can be reached, before a load whose result it is to keep. `None`: nothing
     /// is to be kept, or there is no place for it.
     pub(super) fn keeper(&self, test: &str) -> Result<Option<Keeper>, Failure> {
@@ -91,12 +92,12 @@ impl KeepFlags {
         let tried = self.store.open().and_then(|store| {
             match store.location() {
                 Location::Folder(folder) => writable(folder)?,
-                Location::S3 { .. } => drop(runtime()?.block_on(store.baseline(test))?),
+                Location::S3 { .. } | Location::Served(_) => drop(runtime()?.block_on(store.baseline(test))?),
             }
             Ok(store)
         });
         match tried {
-            Ok(store) => Ok(Some(Keeper { store, keep, asked })),
+            Ok(store) => Ok(Some(Keeper { store: Arc::new(store), keep, asked })),
             Err(failure) if asked => Err(failure),
             Err(failure) => {
                 output::complain(&format!("warning: this result will not be kept: {}", failure.message));
@@ -120,6 +121,10 @@ fn writable(folder: &Path) -> Result<(), Failure> {
 }
 
 impl Keeper {
+    pub(super) fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
     /// Keeps a result, and lets old ones go. What can't be kept is saved as a file; the result itself is not touched by
     /// that, unless the store was asked for.
     pub(super) fn put(&self, entry: &Entry, document: &str) -> Result<(), Failure> {

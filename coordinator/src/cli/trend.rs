@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::documents::{Document, parse_plain, parse_plain_file};
-use super::store::{StoreFlags, complain_of};
+use super::reach::ReachFlags;
+use super::store::complain_of;
 use super::{Failure, Outcome, run, runtime};
 use crate::report::Format;
 use crate::store::{Entry, Filter, Kind};
+use crate::trend::model::Trend;
 use crate::trend::{self, LoadKey, Point, Settings};
 
 /// What is looked at unless others are named: few, for each more takes some of the power of the others.
@@ -24,7 +26,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "METRIC")]
     metric: Vec<String>,
     /// The chance of a false alarm, over all metrics together: 1% to 5%.
-    #[arg(long, value_name = "SHARE", default_value = "5%")]
+    #[arg(long, value_name = "SHARE", default_value = SIGNIFICANCE)]
     significance: String,
     /// What goes to stdout: text, json, html or markdown.
     #[arg(short, long, default_value = "text", value_parser = parse_plain)]
@@ -33,18 +35,32 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FORMAT=PATH", value_parser = parse_plain_file)]
     report: Vec<(Format, PathBuf)>,
     #[command(flatten)]
-    store: StoreFlags,
+    store: ReachFlags,
 }
+
+/// The chance of a false alarm where none is asked for.
+const SIGNIFICANCE: &str = "5%";
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {
     run::check_paths(&arguments.report)?;
-    let significance = crate::demo::share(&arguments.significance)
-        .map_err(|error| Failure::usage(format!("--significance: {error}")))?;
-    let store = arguments.store.open()?;
-    let filter = Filter { test: Some(arguments.test.clone()), kind: None };
+    let trend = look(&arguments.store, &arguments.test, &arguments.metric, &arguments.significance)?;
+    let code = trend.exit_code;
+    Document::Trend(Box::new(trend)).deliver(arguments.output, &arguments.report, code)
+}
+
+/// The trend of a test's usual metrics.
+pub(super) fn of(store: &ReachFlags, test: &str) -> Result<Trend, Failure> {
+    look(store, test, &[], SIGNIFICANCE)
+}
+
+fn look(store: &ReachFlags, test: &str, metrics: &[String], significance: &str) -> Result<Trend, Failure> {
+    let significance =
+        crate::demo::share(significance).map_err(|error| Failure::usage(format!("--significance: {error}")))?;
+    let store = store.open()?;
+    let filter = Filter { test: Some(test.to_owned()), kind: None };
     let (listing, baseline) = runtime()?.block_on(async {
         let listing = store.list(&filter).await?;
-        Ok::<_, Failure>((listing, store.baseline(&arguments.test).await?))
+        Ok::<_, Failure>((listing, store.baseline(test).await?))
     })?;
     complain_of(&listing.skipped);
     if listing.entries.is_empty() {
@@ -57,16 +73,14 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         return Err(Failure::usage(format!(
             "the store {} has no run of '{}': it has {}",
             store.location(),
-            arguments.test,
-            crate::near::listed(&arguments.test, tests)
+            test,
+            crate::near::listed(test, tests)
         )));
     }
-    let metrics = chosen(&arguments.metric, &listing.entries)?;
+    let metrics = chosen(metrics, &listing.entries)?;
     let points: Vec<Point> = listing.entries.into_iter().map(point).collect();
     let settings = Settings { metrics, significance, baseline, ..Settings::default() };
-    let trend = trend::trend(&arguments.test, &points, &settings).map_err(Failure::usage)?;
-    let code = trend.exit_code;
-    Document::Trend(Box::new(trend)).deliver(arguments.output, &arguments.report, code)
+    trend::trend(test, &points, &settings).map_err(Failure::usage)
 }
 
 /// Names of the metrics that are looked at; none for all.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::run::{Prepared, capacities, read_test};
+use super::carry::{Prepared, Workers};
+use super::run::{capacities, read_test};
 use super::{Failure, Outcome, exit, output};
 use crate::report::build::profile_text;
 use crate::spec::Draft;
@@ -75,7 +76,11 @@ pub(super) fn show_plan(prepared: &Prepared) -> Outcome {
     let _ = writeln!(
         out,
         "Workers{}",
-        if prepared.listen.is_some() { " (with as many lanes as would be embedded here)" } else { "" }
+        if matches!(prepared.workers, Workers::Listen { .. }) {
+            " (with as many lanes as would be embedded here)"
+        } else {
+            ""
+        }
     );
     let mut total = 0;
     for (number, share) in shares.iter().enumerate() {

@@ -21,6 +21,9 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 const CA_DAYS: i64 = 3650;
 pub(crate) const LEAF_DAYS: i64 = 365;
 
+/// The role in a DNS name: `worker.role.loadgrid.invalid`.
+const ROLE_NAME_SUFFIX: &str = ".role.loadgrid.invalid";
+
 /// What the holder of a certificate may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -45,7 +48,10 @@ impl Role {
 }
 
 /// Refuses a peer whose certificate is not this role's.
-pub(super) fn require_role(certificates: Option<&[CertificateDer<'static>]>, role: Role) -> Result<(), Status> {
+///
+/// # Errors
+/// UNAUTHENTICATED without a certificate, PERMISSION_DENIED with another role's.
+pub fn require_role(certificates: Option<&[CertificateDer<'static>]>, role: Role) -> Result<(), Status> {
     let Some(leaf) = certificates.and_then(<[_]>::first) else {
         return Err(Status::unauthenticated("no certificate was shown"));
     };
@@ -62,6 +68,8 @@ fn role_of(der: &[u8]) -> Option<String> {
     let names = certificate.subject_alternative_name().ok()??;
     names.value.general_names.iter().find_map(|name| match name {
         GeneralName::URI(uri) => uri.strip_prefix(ROLE_URI_PREFIX).map(str::to_owned),
+        // For issuers that can't write URIs, such as Helm. Nobody can own the name (RFC 6761 §6.4).
+        GeneralName::DNSName(name) => name.strip_suffix(ROLE_NAME_SUFFIX).map(str::to_owned),
         _ => None,
     })
 }
@@ -167,6 +175,20 @@ mod tests {
             }
         }
         assert!(require_role(None, Role::Worker).is_err());
+    }
+
+    #[test]
+    fn a_role_may_be_a_name() {
+        let issuer_key = KeyPair::generate().unwrap();
+        let issuer = Issuer::new(CertificateParams::new(Vec::<String>::new()).unwrap(), issuer_key);
+        let shown = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+            role_of(certificate.der())
+        };
+        assert_eq!(shown(&["grid", "worker.role.loadgrid.invalid"]).as_deref(), Some("worker"));
+        assert_eq!(shown(&["worker.role.loadgrid.invalid.example.com", "worker"]), None);
     }
 
     #[test]

@@ -10,12 +10,13 @@ use loadgrid_proto::v1::coordinator_message::Kind as ToWorker;
 use loadgrid_proto::v1::worker_message::Kind as FromWorker;
 use loadgrid_worker::clock;
 use loadgrid_worker::interval::Interval;
+use loadgrid_worker::schedule::Profile;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::run::{Applied, Command, MemberState, Phase, Policy, Rejected, RunError, RunState, StopReason};
 use super::server::{Event, Outgoing};
-use super::{LastSecond, Options, PhaseName, SILENCE_MAX, Snapshot};
+use super::{CHECKPOINT_EVERY, Checkpoint, LastSecond, Options, PhaseName, SILENCE_MAX, Snapshot};
 use crate::plan::{Capacity, Plan};
 use crate::results::Which;
 use crate::slo::Part;
@@ -30,6 +31,12 @@ const READY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// From the decision to start to the start: at least this, and four times the clock's error.
 const START_LEAD_NS: u64 = 30_000_000;
+
+/// A network on which clocks can't be read more closely than this is one that may lose the order to start.
+const FAR_NS: u64 = 2_000_000;
+
+/// Then there is time to send it again, twice: TCP waits 200 ms at least, and double that the next time.
+const RESEND_NS: u64 = 700_000_000;
 
 /// After an order to stop, farewells are waited for so long.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -58,6 +65,9 @@ pub(super) struct Dispatcher {
     sessions: HashMap<String, Session>,
     planned: u64,
     stopped_at: Option<Instant>,
+    checkpoint: Option<Checkpoint>,
+    /// Λ of warm-up and main phase; `None` in a closed loop.
+    profiles: Option<(Profile, Profile)>,
 }
 
 impl Dispatcher {
@@ -67,9 +77,22 @@ impl Dispatcher {
         events: mpsc::Receiver<Event>,
         stop: watch::Receiver<Option<StopReason>>,
         snapshots: watch::Sender<Snapshot>,
+        checkpoint: Option<Checkpoint>,
     ) -> Self {
-        let state = RunState::new(plan);
-        Dispatcher { state, options, events, stop, snapshots, sessions: HashMap::new(), planned: 0, stopped_at: None }
+        let load = &plan.test.load;
+        let profiles = plan.is_open_loop().then(|| (load.warmup(), load.main()));
+        Dispatcher {
+            state: RunState::new(plan),
+            options,
+            events,
+            stop,
+            snapshots,
+            sessions: HashMap::new(),
+            planned: 0,
+            stopped_at: None,
+            checkpoint,
+            profiles,
+        }
     }
 
     pub(super) async fn run(mut self) -> Result<RunState, RunError> {
@@ -171,7 +194,8 @@ impl Dispatcher {
 
     fn start(&mut self) -> Result<(), RunError> {
         let bound = self.state.members.values().map(|member| member.clock_bound_ns).max().unwrap_or(0);
-        let start_ns = clock::now_ns() + START_LEAD_NS + bound.saturating_mul(4).min(10 * START_LEAD_NS);
+        let resend_ns = if bound > FAR_NS { RESEND_NS } else { 0 };
+        let start_ns = clock::now_ns() + START_LEAD_NS + bound.saturating_mul(4).min(10 * START_LEAD_NS) + resend_ns;
         self.state.apply(Command::Start { start_ns }).map_err(into_run_error)?;
         let run = self.state.plan.run.clone();
         for worker in self.sessions.keys() {
@@ -184,6 +208,7 @@ impl Dispatcher {
     async fn follow(&mut self) {
         let mut tick = tokio::time::interval(TICK);
         let mut feasible_at = Instant::now() + FEASIBLE_EVERY;
+        let mut checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
         while !self.state.is_settled() {
             tokio::select! {
                 event = self.events.recv() => match event {
@@ -200,6 +225,10 @@ impl Dispatcher {
                     if self.options.abort_on_fail && Instant::now() >= feasible_at {
                         feasible_at = Instant::now() + FEASIBLE_EVERY;
                         self.abort_if_lost();
+                    }
+                    if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| Instant::now() >= checkpoint_at) {
+                        checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
+                        checkpoint(&self.state);
                     }
                     self.publish(if self.stopped_at.is_some() { PhaseName::Ending } else { PhaseName::Running });
                 }
@@ -460,12 +489,21 @@ impl Dispatcher {
             joined: self.state.members.len(),
             wanted: self.options.workers,
             elapsed,
+            planned_rate: elapsed.and_then(|elapsed| self.planned_rate(elapsed)),
             planned: self.planned,
             sent,
             errors,
             last_second: self.last_second(),
             away: away.map(|member| member.name.clone()).collect(),
         });
+    }
+
+    /// λ of the second that is shown, which is the last whole one.
+    fn planned_rate(&self, elapsed: Duration) -> Option<f64> {
+        let (warmup, main) = self.profiles.as_ref()?;
+        let at = elapsed.saturating_sub(Duration::from_secs(1)).as_nanos() as u64;
+        let warmup_ns = self.state.plan.test.load.warmup_ns;
+        Some(if at < warmup_ns { warmup.rate(at) } else { main.rate(at - warmup_ns) })
     }
 
     /// The newest second but one: workers report the newest at slightly different times.

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::embedded::embed;
 pub use self::run::{Command, Member, MemberState, Policy, RunError, RunState, StopReason};
-pub use self::server::{Listener, Security, listen};
+pub use self::server::{Event, KEEP_ALIVE, Listener, Outgoing, Security, listen, sessions};
 use crate::plan::Plan;
 
 /// Events that may wait for the dispatcher. Sessions beyond it wait, and their workers' windows fill.
@@ -25,6 +25,9 @@ pub const OUTGOING_MAX: usize = 64;
 
 /// A worker that is silent for so long counts as gone.
 pub const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// Between two looks of a checkpoint.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(2);
 
 /// Where sessions take their events to.
 pub type Events = mpsc::Sender<server::Event>;
@@ -49,6 +52,8 @@ pub struct Snapshot {
     pub wanted: usize,
     /// Since the start of the warm-up; `None` before it.
     pub elapsed: Option<Duration>,
+    /// What was to be sent in the newest whole second, requests per second; `None` in a closed loop.
+    pub planned_rate: Option<f64>,
     pub planned: u64,
     pub sent: u64,
     pub errors: u64,
@@ -79,6 +84,12 @@ pub enum PhaseName {
 }
 
 impl PhaseName {
+    /// By its name; what is not known is the first.
+    pub fn of(name: &str) -> Self {
+        let all = [PhaseName::Gathering, PhaseName::Preparing, PhaseName::Running, PhaseName::Ending];
+        all.into_iter().find(|phase| phase.name() == name).unwrap_or_default()
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             PhaseName::Gathering => "gathering",
@@ -89,7 +100,11 @@ impl PhaseName {
     }
 }
 
-/// Carries a run out with the workers that join through `events`. `stop` ends it early, `snapshots` follow it.
+/// Is shown the state of a run from time to time.
+pub type Checkpoint = Box<dyn FnMut(&RunState) + Send>;
+
+/// Carries a run out with the workers that join through `events`. `stop` ends it early, `snapshots` follow it,
+/// and `checkpoint` sees it every [`CHECKPOINT_EVERY`].
 ///
 /// # Errors
 /// Whatever keeps the run from being carried out at all; see [`RunError`].
@@ -99,8 +114,9 @@ pub async fn carry_out(
     events: mpsc::Receiver<server::Event>,
     stop: watch::Receiver<Option<StopReason>>,
     snapshots: watch::Sender<Snapshot>,
+    checkpoint: Option<Checkpoint>,
 ) -> Result<RunState, RunError> {
-    dispatcher::Dispatcher::new(plan, options, events, stop, snapshots).run().await
+    dispatcher::Dispatcher::new(plan, options, events, stop, snapshots, checkpoint).run().await
 }
 
 /// A channel for [`carry_out`].

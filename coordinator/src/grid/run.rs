@@ -29,6 +29,8 @@ pub enum StopReason {
     LostCause(String),
     /// The policy for a lost worker.
     WorkerLost(String),
+    /// The coordinator itself ended while the run was going on.
+    BrokenOff,
 }
 
 impl std::fmt::Display for StopReason {
@@ -38,6 +40,9 @@ impl std::fmt::Display for StopReason {
             StopReason::Operator(words) => write!(f, "stopped by an operator: {words}"),
             StopReason::LostCause(why) => write!(f, "an objective can't be met any more: {why}"),
             StopReason::WorkerLost(name) => write!(f, "worker {name} is gone (--on-worker-loss fail)"),
+            StopReason::BrokenOff => {
+                f.write_str("broken off with its coordinator; this is what was merged until shortly before")
+            }
         }
     }
 }
@@ -226,6 +231,17 @@ impl RunState {
             Command::End => self.phase = Phase::Over,
         }
         Ok(Applied::Done)
+    }
+
+    /// The run as it would stand if its coordinator ended now: what is merged counts, everything else is lost.
+    pub fn broken_off(&self) -> RunState {
+        let mut state = self.clone();
+        state.stopped.get_or_insert(StopReason::BrokenOff);
+        for member in state.members.values_mut().filter(|member| member.state != MemberState::Complete) {
+            member.state = MemberState::Lost;
+        }
+        state.phase = Phase::Over;
+        state
     }
 
     /// Whether nothing more is to come.

@@ -25,7 +25,7 @@ use super::run::StopReason;
 use super::{Events, OUTGOING_MAX, Snapshot};
 
 /// HTTP/2 pings tell a dead peer from a quiet one.
-const KEEP_ALIVE: Duration = Duration::from_secs(1);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// A TLS handshake may take so long.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,6 +93,11 @@ impl Service {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
+}
+
+/// The sessions of workers, for a server of one's own. With `roles` who comes must show a worker's certificate.
+pub fn sessions(events: Events, roles: bool) -> GridServer<impl Grid> {
+    Service { events, sessions: Default::default(), roles, control: None }.grid()
 }
 
 /// Listens for workers, and for operators who look or stop.
@@ -198,8 +203,35 @@ impl Grid for Service {
     }
 }
 
+/// A coordinator of one run is told what to do by its own command line.
+fn not_served<T>() -> Result<T, Status> {
+    Err(Status::unimplemented("this coordinator carries out one run (--listen): `loadgrid serve` takes submissions"))
+}
+
 #[tonic::async_trait]
 impl Control for Service {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::Watched, Status>> + Send>>;
+
+    async fn submit(&self, _: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
+        not_served()
+    }
+
+    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        not_served()
+    }
+
+    async fn list(&self, _: Request<v1::ListRequest>) -> Result<Response<v1::ListReply>, Status> {
+        not_served()
+    }
+
+    async fn report(&self, _: Request<v1::ReportRequest>) -> Result<Response<v1::ReportReply>, Status> {
+        not_served()
+    }
+
+    async fn files(&self, _: Request<v1::FilesRequest>) -> Result<Response<v1::FilesReply>, Status> {
+        not_served()
+    }
+
     async fn status(&self, request: Request<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
         let control = self.operator(&request)?;
         let snapshot = control.snapshots.borrow().clone();

@@ -131,7 +131,7 @@ pub async fn get_once_async(url: String) -> Result<Vec<u8>, String> {
 }
 
 /// Runs what blocks where it may.
-pub(super) async fn off_thread<T: Send + 'static>(
+pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     match tokio::task::spawn_blocking(work).await {

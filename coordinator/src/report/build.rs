@@ -304,7 +304,7 @@ fn results_left_early(state: &RunState) -> impl Iterator<Item = String> {
 fn exit_code(state: &RunState, verdict: RunVerdict) -> u8 {
     match (&state.stopped, verdict) {
         (Some(StopReason::Interrupted), _) => 130,
-        (Some(StopReason::WorkerLost(_)), _) => 4,
+        (Some(StopReason::WorkerLost(_) | StopReason::BrokenOff), _) => 4,
         (_, RunVerdict::Pass) => 0,
         (_, RunVerdict::Fail) => 1,
         (_, RunVerdict::Inconclusive | RunVerdict::Invalid) => 3,

@@ -266,7 +266,7 @@ impl Page {
             let _ = writeln!(
                 self.out,
                 "{:<14}{:>8}{:>8}{:>8}{:>8}{:>8}{:>7.0}%{:>8}  {}",
-                clip(&worker.id, 14),
+                clip_start(&worker.id, 14),
                 worker.sent,
                 worker.dropped,
                 worker.lost,
@@ -302,4 +302,14 @@ fn clip(text: &str, width: usize) -> String {
     }
     let start: String = text.chars().take(width - 2).collect();
     format!("{start}…")
+}
+
+/// A worker's name: those of one set of pods differ in their ends.
+fn clip_start(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length < width {
+        return text.to_owned();
+    }
+    let end: String = text.chars().skip(length + 2 - width).collect();
+    format!("…{end}")
 }

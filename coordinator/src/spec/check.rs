@@ -3,6 +3,7 @@
 mod around;
 mod grpc;
 mod load;
+mod objects;
 mod request;
 mod slo;
 mod steps;
@@ -14,6 +15,7 @@ pub(super) use self::grpc::parse_data as grpc_data;
 pub(super) use self::steps::captured_before;
 
 use super::draft::{Draft, DraftConnections, DraftProvider, Sourced};
+use super::secret::References;
 use super::{LoadTest, Place, SpecError, units};
 
 /// Defaults of what a test may leave out.
@@ -28,14 +30,22 @@ const STREAMS_MAX: u64 = 10_000;
 
 pub(super) type Checked<T> = Result<T, SpecError>;
 
-/// Where the paths of a test start from.
+/// Where the paths of a test start from, and what its references are looked up in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Base<'a>(pub &'a Path);
+pub(super) struct Base<'a> {
+    pub folder: &'a Path,
+    pub references: &'a References,
+}
 
 impl Base<'_> {
     /// A path as it is written, seen from the test's folder.
     pub(super) fn path(self, written: &str) -> PathBuf {
-        self.0.join(written)
+        self.folder.join(written)
+    }
+
+    /// A text with what its references stand for.
+    fn resolve(self, text: &str) -> Result<String, String> {
+        self.references.resolve(text)
     }
 
     /// A file's content.
@@ -58,7 +68,8 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
         _ => Err(format!("write a number of streams from 1 to {STREAMS_MAX}")),
     })?;
     let feeds = draft.feeds.iter().map(|(name, feed)| around::feed(name, feed, base)).collect::<Checked<Vec<_>>>()?;
-    let providers = draft.providers.iter().map(around::provider).collect::<Checked<Vec<_>>>()?;
+    let providers =
+        draft.providers.iter().map(|provider| around::provider(provider, base)).collect::<Checked<Vec<_>>>()?;
     for (number, provider) in draft.providers.iter().enumerate() {
         let twin = |other: &&Sourced<DraftProvider>| {
             (&other.value.name, &other.value.side) == (&provider.value.name, &provider.value.side)
@@ -68,6 +79,7 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
             return Err(SpecError::new(provider.place.clone(), message));
         }
     }
+    let (inside, outside): (Vec<_>, Vec<_>) = draft.ready.iter().partition(|ready| objects::is_one(&ready.value));
     let mut test = LoadTest {
         name: name(&draft)?,
         named: requests.named,
@@ -88,12 +100,14 @@ pub(super) fn check(draft: Draft, base: Base) -> Checked<LoadTest> {
         rewards: Vec::new(),
         requests: requests.requests,
         urls: requests.urls,
+        to_ksvc: requests.to_ksvc,
         places: requests.places,
         captures: requests.captures,
         pending: requests.pending,
         file: None,
         feeds,
-        ready: draft.ready.iter().map(|ready| around::ready(ready, base)).collect::<Checked<_>>()?,
+        ready: outside.iter().map(|ready| around::ready(ready, base)).collect::<Checked<_>>()?,
+        objects: inside.iter().map(|ready| objects::ready(ready, &draft)).collect::<Checked<_>>()?,
         providers,
         notices: draft.notices.iter().map(|notice| around::notice(notice, base)).collect::<Checked<_>>()?,
     };

@@ -1,11 +1,12 @@
 //! A test as it was written, each value with its place: what a file and flags have in common before it is checked.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Place;
 
 /// A value as text, and where it was written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sourced<T = String> {
     pub value: T,
     pub place: Place,
@@ -19,7 +20,7 @@ impl Sourced {
 }
 
 /// One request as written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftRequest {
     pub place: Option<Place>,
     pub name: Option<Sourced>,
@@ -38,10 +39,13 @@ pub struct DraftRequest {
     pub steps: Option<Sourced<Vec<DraftRequest>>>,
     /// The version of the target that it goes to, where there are several.
     pub side: Option<String>,
+    /// Its URL is that of the Knative service that is waited for.
+    #[serde(default)]
+    pub to_ksvc: bool,
 }
 
 /// A version of the target, as written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DraftVersion {
     pub name: String,
     pub place: Place,
@@ -50,10 +54,12 @@ pub struct DraftVersion {
     pub target: Option<Sourced>,
     /// Of gRPC calls: metadata.
     pub headers: Vec<(String, Sourced)>,
+    /// The one that others are compared with.
+    pub baseline: bool,
 }
 
 /// A body as written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DraftBody {
     pub place: Place,
     pub source: BodySource,
@@ -62,7 +68,7 @@ pub struct DraftBody {
     pub content_type: Option<Sourced>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum BodySource {
     Text(String),
     Json(Value),
@@ -71,7 +77,7 @@ pub enum BodySource {
 }
 
 /// TLS as written: paths, not yet their content.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftTls {
     pub ca: Option<Sourced>,
     pub cert: Option<Sourced>,
@@ -81,7 +87,7 @@ pub struct DraftTls {
 }
 
 /// A gRPC call as written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DraftGrpc {
     pub target: Sourced,
     pub call: Sourced,
@@ -98,7 +104,7 @@ pub struct DraftGrpc {
 }
 
 /// A check as written: which of these belong together is found out later.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftCheck {
     pub status: Option<String>,
     pub header: Option<String>,
@@ -110,7 +116,7 @@ pub struct DraftCheck {
 }
 
 /// A condition to wait for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftReady {
     pub http: Option<Sourced>,
     pub status: Option<Sourced>,
@@ -118,11 +124,26 @@ pub struct DraftReady {
     pub grpc_health: Option<Sourced>,
     pub service: Option<Sourced>,
     pub tls: Option<Sourced<DraftTls>>,
+    pub ksvc: Option<Sourced>,
+    pub deploy: Option<Sourced>,
+    pub isvc: Option<Sourced>,
+    pub object: Option<Sourced<DraftObject>>,
+    /// Of the object.
+    pub condition: Option<Sourced>,
+    pub namespace: Option<Sourced>,
     pub timeout: Option<Sourced>,
 }
 
+/// An object of the cluster, as written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DraftObject {
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+}
+
 /// A feed as written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftFeed {
     pub csv: Option<Sourced>,
     pub jsonl: Option<Sourced>,
@@ -130,7 +151,7 @@ pub struct DraftFeed {
 }
 
 /// A provider of metrics as written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftProvider {
     pub name: String,
     /// The version that it is asked for, where it is asked for each.
@@ -143,7 +164,7 @@ pub struct DraftProvider {
     pub metrics: Vec<Sourced<DraftProviderMetric>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftProviderMetric {
     pub name: String,
     pub params: Vec<(String, String)>,
@@ -154,7 +175,7 @@ pub struct DraftProviderMetric {
 }
 
 /// A notice as written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftNotice {
     pub url: String,
     pub method: Option<String>,
@@ -165,7 +186,7 @@ pub struct DraftNotice {
 }
 
 /// One stage as written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DraftStage {
     pub place: Place,
     pub rate: Option<Sourced>,
@@ -174,7 +195,7 @@ pub struct DraftStage {
 }
 
 /// How connections are kept, as written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DraftConnections {
     pub count: Option<Sourced>,
     pub streams: Option<Sourced>,
@@ -185,9 +206,11 @@ pub struct DraftConnections {
 }
 
 /// A whole test as written.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Draft {
     pub name: Option<Sourced>,
+    /// Of objects that do not say theirs.
+    pub namespace: Option<Sourced>,
     pub requests: Vec<DraftRequest>,
     /// Where the list of requests stands, if it is there but empty.
     pub requests_place: Option<Place>,
@@ -216,7 +239,7 @@ pub struct Draft {
 }
 
 /// Which way a reward is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Goal {
     Min,
     Max,
@@ -250,6 +273,7 @@ impl Draft {
         self.spin |= flags.spin;
         Draft {
             name: flags.name.or(self.name),
+            namespace: flags.namespace.or(self.namespace),
             arrivals: flags.arrivals.or(self.arrivals),
             warmup: flags.warmup.or(self.warmup),
             connections: self.connections.overridden_by(flags.connections),

@@ -5,10 +5,11 @@ mod request;
 
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::Deserialize;
-use serde_saphyr::Spanned;
 
 use super::draft::{Draft, DraftConnections, DraftStage, Sourced};
+use super::schema::{Plain, Spanned};
 use super::{API_VERSION, KIND, Place, SpecError, versions};
 
 type Text = Spanned<String>;
@@ -26,72 +27,115 @@ struct File {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Metadata {
     name: Text,
+    /// Of what it waits for, and where it is a resource.
     #[serde(default)]
-    #[allow(dead_code, reason = "accepted so that the same file can be a resource in a cluster")]
     namespace: Option<Text>,
     #[serde(default)]
-    #[allow(dead_code, reason = "as namespace")]
+    #[allow(dead_code, reason = "accepted so that the same file can be a resource in a cluster")]
     labels: BTreeMap<String, String>,
     #[serde(default)]
-    #[allow(dead_code, reason = "as namespace")]
+    #[allow(dead_code, reason = "as labels")]
     annotations: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+/// What is sent, how much of it, and what has to hold.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Spec {
+    /// What is sent, each one of http, grpc and steps. With more than one give each a name.
+    #[schemars(length(min = 1, max = 100))]
     requests: Spanned<Vec<Spanned<request::Request>>>,
-    /// May come from flags.
+    /// How much is sent, and when.
+    // May come from flags.
     #[serde(default)]
     load: Load,
+    /// What has to hold, such as `http/latency-p99 <= 100ms` or `http/error-rate <= 0.1%`.
     #[serde(default)]
+    #[schemars(with = "Vec<Plain>")]
     slos: Vec<Text>,
+    /// What has to be there before the load starts; all of these.
     #[serde(default)]
     ready: Vec<Spanned<around::Ready>>,
+    /// Data for the requests, by name: `{{NAME.COLUMN}}` in a request is a value of one row.
     #[serde(default)]
     feeds: BTreeMap<String, Spanned<around::Feed>>,
+    /// Numbers that other systems keep, asked for after the load; objectives name them PROVIDER/METRIC.
     #[serde(default)]
     metrics: Vec<Spanned<around::Provider>>,
+    /// Who is told how it ended.
     #[serde(default)]
     notify: Vec<Spanned<around::Notice>>,
+    /// Versions of the target, measured side by side, by name.
     #[serde(default)]
     versions: BTreeMap<String, Spanned<around::Version>>,
+    /// By what the better version is known.
     #[serde(default)]
     rewards: around::Rewards,
 }
 
-#[derive(Deserialize, Default)]
+/// How much is sent, and when: a rate with a duration or a number of requests, stages, or a closed loop.
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Load {
+    /// `uniform` (the default) or `poisson`.
     arrivals: Option<Text>,
+    /// Driven first, measured apart, not judged; such as 10s.
     warmup: Option<Text>,
+    /// One after the other, instead of a rate.
+    #[schemars(length(max = 1000))]
     stages: Option<Spanned<Vec<Spanned<Stage>>>>,
+    /// Such as 500/s, 2.5k/s or 30/m.
     rate: Option<Text>,
+    /// Such as 30s, 1m30s or 2h.
     duration: Option<Text>,
     /// Exactly so many over all workers.
     requests: Option<Text>,
+    /// Each connection sends its next request when the last is answered.
     closed_loop: Option<Spanned<bool>>,
+    /// Over the whole grid at most, or `auto`: as many as are needed.
     connections: Option<Text>,
     /// At once on one HTTP/2 connection.
     streams: Option<Text>,
+    /// `false`: a connection for each request.
     keep_alive: Option<Spanned<bool>>,
+    /// After so many a connection is closed and another opened.
     requests_per_connection: Option<Text>,
+    /// After this time a connection is closed and another opened.
     connection_age: Option<Text>,
+    /// How often a name is looked up again.
     resolve_every: Option<Text>,
+    /// For one request; 10s by default.
     timeout: Option<Text>,
+    /// What waits longer for a connection is dropped and counted; 10s by default.
     max_wait: Option<Text>,
+    /// Of an answer, bytes.
     max_body: Option<Text>,
+    /// The same seed draws the same arrivals and values.
     seed: Option<Text>,
+    /// Lanes wait busily: narrower sending times, for all of a core.
     #[serde(default)]
     spin: bool,
 }
 
-#[derive(Deserialize)]
+/// A part of the load.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Stage {
+    /// At its start, such as 500/s.
     rate: Option<Text>,
+    /// At its end, for a ramp.
     to: Option<Text>,
+    /// Such as 30s.
     duration: Option<Text>,
+}
+
+/// The schema of a file's `spec`, without references but for steps, which are requests.
+pub(super) fn schema() -> Schema {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<Spec>()
 }
 
 /// Reads a file's text.
@@ -124,6 +168,7 @@ pub(super) fn parse(text: &str) -> Result<Draft, SpecError> {
     let requests = file.spec.requests.value.into_iter().map(request::request).collect::<Result<_, _>>()?;
     Ok(Draft {
         name: Some(sourced(file.metadata.name)),
+        namespace: file.metadata.namespace.map(sourced),
         requests,
         requests_place: Some(requests_place),
         arrivals: load.arrivals.map(sourced),

@@ -2,20 +2,27 @@
 //!
 //! Whatever is wrong gives one error with its place and what to write instead; nothing runs on a half-understood test.
 
+pub mod bundle;
 mod check;
 pub mod complete;
 mod draft;
 mod file;
+mod knative;
+pub mod schema;
 pub mod secret;
 pub mod units;
 pub mod versions;
 
-use std::fmt;
-
 use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 use self::complete::Pending;
 pub use self::draft::{BodySource, Draft, DraftBody, DraftConnections, DraftRequest, DraftTls, Goal, Sourced};
+use self::secret::References;
+use crate::kube;
 use crate::outside::provider::Provider;
 use crate::outside::ready::Ready;
 use crate::slo::{Group, Metric, Slo};
@@ -26,6 +33,11 @@ use loadgrid_worker::schedule::Load;
 /// The API version and kind of the file that this version reads.
 pub const API_VERSION: &str = "loadgrid.dev/v1alpha1";
 pub const KIND: &str = "LoadTest";
+
+/// The JSON schema of a file's `spec`.
+pub fn schema() -> schemars::Schema {
+    file::schema()
+}
 
 /// A test that was understood completely.
 #[derive(Clone, Debug)]
@@ -58,6 +70,10 @@ pub struct LoadTest {
     pub captures: Vec<String>,
     /// What has to hold before the load starts.
     pub ready: Vec<Ready>,
+    /// Objects of the cluster that have to be ready before it.
+    pub objects: Vec<kube::ready::Ready>,
+    /// Requests that go to the Knative service among them, wherever that says it is.
+    pub to_ksvc: Vec<usize>,
     /// Where metrics come from that are not the load's own.
     pub providers: Vec<Provider>,
     pub notices: Vec<Notice>,
@@ -128,7 +144,7 @@ pub const CONNECTIONS_CLOSED: u32 = 50;
 pub const CONNECTIONS_AUTO: u32 = 1024;
 
 /// Where a mistake is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// Line and column of the file, counted from 1.
     File { line: u64, column: u64 },
@@ -200,19 +216,29 @@ fn flags_that_nothing_takes(draft: &Draft, flags: &Draft) -> Result<(), SpecErro
 /// # Errors
 /// The first mistake.
 pub fn load(file: Option<(&str, &str)>, flags: Draft) -> Result<LoadTest, SpecError> {
-    let named = |mut error: SpecError| {
-        error.file = file.map(|(name, _)| name.to_owned());
-        error
-    };
+    let draft = written(file, flags)?;
+    let name = file.map(|(name, _)| name);
+    checked(draft, name, check::folder(name), &References::Here)
+}
+
+/// What file and flags say together.
+fn written(file: Option<(&str, &str)>, flags: Draft) -> Result<Draft, SpecError> {
+    let named = |error: SpecError| SpecError { file: file.map(|(name, _)| name.to_owned()), ..error };
     let draft = match file {
         Some((_, text)) => file::parse(text).map_err(named)?,
         None => Draft::default(),
     };
     flags_that_nothing_takes(&draft, &flags).map_err(named)?;
-    let base = check::Base(check::folder(file.map(|(name, _)| name)));
-    let draft = versions::expand(draft.overridden_by(flags)).map_err(named)?;
-    let mut test = check::check(draft, base).map_err(named)?;
-    test.file = file.map(|(name, _)| name.to_owned());
+    Ok(draft.overridden_by(flags))
+}
+
+fn checked(draft: Draft, file: Option<&str>, folder: &Path, references: &References) -> Result<LoadTest, SpecError> {
+    let named = |error: SpecError| SpecError { file: file.map(str::to_owned), ..error };
+    let mut draft = draft;
+    knative::fill(&mut draft);
+    let draft = versions::expand(draft).map_err(named)?;
+    let mut test = check::check(draft, check::Base { folder, references }).map_err(named)?;
+    test.file = file.map(str::to_owned);
     Ok(test)
 }
 

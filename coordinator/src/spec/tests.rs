@@ -192,6 +192,13 @@ fn versions_multiply_requests_rates_and_objectives() {
 }
 
 #[test]
+fn a_baseline_goes_first_wherever_it_is_written() {
+    let versions = VERSIONS.replace("candidate: {", "candidate: {baseline: true, ");
+    let test = load(Some(("t.yaml", &(test(REQUESTS, LOAD, SLOS) + &versions))), Draft::default()).unwrap();
+    assert_eq!(test.versions, ["candidate", "current"]);
+}
+
+#[test]
 fn mistakes_of_versions_name_their_place_and_mend() {
     let whole = |slos: &str, rest: &str| test(REQUESTS, LOAD, slos) + rest;
     let one = "  versions:\n    current: {url: \"http://a\"}\n";
@@ -206,6 +213,7 @@ fn mistakes_of_versions_name_their_place_and_mend() {
         (whole(SLOS, &(VERSIONS.to_owned() + "  rewards: {max: [http@current/rate]}\n")), "leave it out"),
         (test(REQUESTS, "    closedLoop: true\n    duration: 1s", SLOS) + VERSIONS, "open loop"),
         (whole("    - http@current/latency-p99 <= 50ms", ""), "it has none"),
+        (whole(SLOS, &VERSIONS.replace("url:", "baseline: true, url:")), "two baselines"),
     ] {
         let error = error(&text);
         assert!(error.contains(words), "{error}");

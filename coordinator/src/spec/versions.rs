@@ -63,6 +63,12 @@ fn check(versions: &[DraftVersion], first: &DraftVersion) -> Result<(), SpecErro
     if versions.len() > VERSIONS_MAX {
         return wrong(first, format!("{} versions: at most {VERSIONS_MAX} can run side by side", versions.len()));
     }
+    if let Some(second) = versions.iter().filter(|version| version.baseline).nth(1) {
+        return wrong(
+            second,
+            "two baselines: the others are compared with one, so write it to that one alone".to_owned(),
+        );
+    }
     for version in versions {
         if !super::check::is_name(&version.name) {
             let message = format!("'{}' is not a version's name: write letters, digits, '-', '_' or '.'", version.name);
@@ -183,11 +189,11 @@ fn filled(text: &str, version: &str) -> String {
     text.replace("{{version}}", version).replace("{{ version }}", version)
 }
 
-/// Where versions are written, first come first.
+/// The baseline first, and the others as they are written.
 pub(super) fn in_order(mut versions: Vec<DraftVersion>) -> Vec<DraftVersion> {
     let at = |version: &DraftVersion| match version.place {
-        Place::File { line, column } => (line, column),
-        _ => (0, 0),
+        Place::File { line, column } => (!version.baseline, line, column),
+        _ => (!version.baseline, 0, 0),
     };
     versions.sort_by_key(at);
     versions

@@ -13,6 +13,8 @@ pub enum Location {
     Folder(PathBuf),
     /// What lies under `prefix/` in a bucket; the prefix may be empty.
     S3 { bucket: String, prefix: String },
+    /// A coordinator that serves its own; for people.
+    Served(String),
 }
 
 impl Location {
@@ -87,6 +89,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::Folder(path) => path.display().fmt(f),
+            Location::Served(at) => f.write_str(at),
             Location::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
             Location::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
         }

@@ -18,6 +18,7 @@ mod location;
 mod place;
 mod resolve;
 mod retention;
+mod served;
 mod skipped;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,8 @@ use self::index::{Begun, Index};
 pub use self::location::Location;
 use self::place::{Listed, Opened, Place};
 pub use self::retention::Keep;
+use self::served::Served;
+pub use self::served::{Answer, Answering, Ask, Serves};
 pub use self::skipped::{Skipped, skipped_lines};
 
 const RUNS: &str = "runs";
@@ -98,12 +101,29 @@ impl Store {
             Location::Folder(path) => {
                 (Place::Folder { folder: Folder::new(path.clone()), shown: shown.clone() }, shown)
             }
+            Location::Served(at) => {
+                return Err(Error::new(Cause::Usage, format!("the store of {at} is not opened here")));
+            }
             Location::S3 { bucket, prefix } => {
                 let place = Place::Bucket(Bucket::new(bucket, prefix, environment)?);
                 (place, format!("{shown} {}", endpoint.unwrap_or_default()))
             }
         };
         Ok(Store { location: location.clone(), place, index: index::path(&key, environment), key })
+    }
+
+    /// The store of somebody who serves it; `shown` is where, for people.
+    pub fn served(shown: &str, serves: Box<dyn Serves>) -> Self {
+        let location = Location::Served(shown.to_owned());
+        Store { location, place: Place::Served(Served(serves)), index: None, key: String::new() }
+    }
+
+    /// Answers for somebody who asks from elsewhere.
+    ///
+    /// # Errors
+    /// A path that is none of a store, and as the store's own errors.
+    pub async fn answer(&self, ask: Ask) -> Result<Answer, Error> {
+        served::answer(&self.place, ask).await
     }
 
     pub fn location(&self) -> &Location {

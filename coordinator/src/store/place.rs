@@ -1,4 +1,4 @@
-//! A folder or a bucket, asked in the same words. It does not know what is kept there.
+//! A folder, a bucket, or a server before them, asked in the same words. It does not know what is kept there.
 
 use std::io;
 
@@ -6,6 +6,7 @@ use super::bucket::Bucket;
 use super::error::{Doing, Error};
 use super::folder::Folder;
 use super::format::Beginning;
+use super::served::Served;
 
 /// A file as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub(super) enum Opened {
 pub(super) enum Place {
     Folder { folder: Folder, shown: String },
     Bucket(Bucket),
+    Served(Served),
 }
 
 impl Place {
@@ -43,6 +45,7 @@ impl Place {
                 off_thread(shown, Doing::Write, folder, move |folder| folder.write(&path, &bytes)).await
             }
             Place::Bucket(bucket) => bucket.write(path, bytes).await,
+            Place::Served(served) => served.write(path, bytes).await,
         }
     }
 
@@ -54,6 +57,7 @@ impl Place {
                 off_thread(shown, Doing::Read, folder, move |folder| folder.listing(&of)).await
             }
             Place::Bucket(bucket) => bucket.listing(of).await,
+            Place::Served(served) => served.listing(of).await,
         }
     }
 
@@ -65,6 +69,7 @@ impl Place {
                 off_thread(shown, Doing::Read, folder, read).await
             }
             Place::Bucket(bucket) => bucket.beginnings(paths).await,
+            Place::Served(served) => served.beginnings(paths).await,
         }
     }
 
@@ -76,6 +81,7 @@ impl Place {
                 off_thread(shown, Doing::Read, folder, move |folder| folder.read(&path)).await
             }
             Place::Bucket(bucket) => bucket.read(path).await,
+            Place::Served(served) => served.read(path).await,
         }
     }
 
@@ -87,6 +93,7 @@ impl Place {
                 off_thread(shown, Doing::Remove, folder, move |folder| folder.remove(&path)).await
             }
             Place::Bucket(bucket) => bucket.remove(path).await,
+            Place::Served(served) => served.remove(path).await,
         }
     }
 }

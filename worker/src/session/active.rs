@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::clock_offset::ClockOffset;
 use super::{Outgoing, job, wrap};
+use crate::allow::AllowList;
 use crate::assemble::Assembler;
 use crate::engine::{CgroupCpu, Engine, Job, LaneReport};
 use crate::spool::Spool;
@@ -43,11 +44,11 @@ enum Stage {
 
 impl Active {
     /// Begins to prepare an assignment.
-    pub(super) fn new(assignment: v1::Assignment, lanes_max: u32) -> Self {
+    pub(super) fn new(assignment: v1::Assignment, lanes_max: u32, allow: AllowList) -> Self {
         let run = assignment.run.clone();
         let orphan = Duration::from_nanos(assignment.orphan_ns);
         let assembler = Assembler::new(assignment.lanes);
-        let preparing = tokio::spawn(async move { Ok(Arc::new(job::prepare(assignment, lanes_max).await?)) });
+        let preparing = tokio::spawn(async move { Ok(Arc::new(job::prepare(assignment, lanes_max, &allow).await?)) });
         Active {
             run,
             worker_epoch: 1,

@@ -2,6 +2,7 @@
 
 use loadgrid_proto::v1;
 
+use crate::allow::AllowList;
 use crate::client::feed::Feed;
 use crate::client::request::Request;
 use crate::client::template::Names;
@@ -17,7 +18,7 @@ const REACHABLE_NS_MAX: u64 = 3_000_000_000;
 ///
 /// # Errors
 /// A sentence for people: what in the assignment can't be carried out by this worker.
-pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, String> {
+pub async fn prepare(assignment: v1::Assignment, lanes_max: u32, allow: &AllowList) -> Result<Job, String> {
     let load = load(assignment.load.unwrap_or_default())?;
     if assignment.lanes == 0 || assignment.lanes > lanes_max {
         return Err(format!("the assignment is for {} lanes, this worker has {lanes_max}", assignment.lanes));
@@ -34,6 +35,11 @@ pub async fn prepare(assignment: v1::Assignment, lanes_max: u32) -> Result<Job, 
     }
     let requests: Vec<Request> =
         assignment.requests.into_iter().map(Request::try_from).collect::<Result<_, String>>()?;
+    // Before any name is looked up. The coordinator looks too; a worker need not believe it.
+    for request in &requests {
+        let (host, port) = request.connects_to();
+        allow.check(host, port).map_err(|refusal| format!("request {}: {refusal}", request.name))?;
+    }
     if requests.iter().any(|request| request.next.is_some_and(|next| next as usize >= requests.len())) {
         return Err("the assignment has a step that nothing follows".to_owned());
     }

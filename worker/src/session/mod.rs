@@ -22,6 +22,7 @@ use tonic::{Code, Status, Streaming};
 
 use self::active::Active;
 use self::clock_offset::ClockOffset;
+use crate::allow::AllowList;
 use crate::clock;
 
 /// Messages that may wait on their way out. What does not fit waits in the spool; nothing else comes in such numbers.
@@ -75,6 +76,11 @@ pub enum Error {
 pub struct Worker {
     dial: Dial,
     options: Options,
+    allow: AllowList,
+    /// Whether a session is open, for others.
+    in_session: watch::Sender<bool>,
+    /// It was in a session before: its certificates were once good, and may be so again.
+    joined: bool,
     clock: ClockOffset,
     active: Option<Active>,
 }
@@ -87,6 +93,8 @@ enum Left {
     Released,
     /// The worker's process may end.
     Dismissed,
+    /// It did not come about over a certificate.
+    Certificate(String),
     Fatal(Error),
 }
 
@@ -94,7 +102,27 @@ type Outgoing = mpsc::Sender<v1::WorkerMessage>;
 
 impl Worker {
     pub fn new(dial: Dial, options: Options) -> Self {
-        Worker { dial, options, clock: ClockOffset::default(), active: None }
+        Worker {
+            dial,
+            options,
+            allow: AllowList::everything(),
+            in_session: watch::channel(false).0,
+            joined: false,
+            clock: ClockOffset::default(),
+            active: None,
+        }
+    }
+
+    /// Takes no assignment with a target outside this list; otherwise everything is allowed.
+    #[must_use]
+    pub fn allowing(mut self, allow: AllowList) -> Self {
+        self.allow = allow;
+        self
+    }
+
+    /// Whether a session is open.
+    pub fn in_session(&self) -> watch::Receiver<bool> {
+        self.in_session.subscribe()
     }
 
     /// Serves until it is released for good, refused, or `stop` turns true. A stop ends the load first and lets the
@@ -107,7 +135,9 @@ impl Worker {
         let mut said = String::new();
         loop {
             let began = Instant::now();
-            match self.serve(&mut stop).await {
+            let left = self.serve(&mut stop).await;
+            self.in_session.send_if_modified(|open| std::mem::replace(open, false));
+            match left {
                 Left::Dismissed => return Ok(()),
                 Left::Released if self.options.once => return Ok(()),
                 Left::Released => {
@@ -116,7 +146,9 @@ impl Worker {
                     tracing::info!("waiting for the next run");
                 }
                 Left::Fatal(error) => return Err(error),
-                Left::Broken(why) => {
+                // Certificates are renewed on both sides, and not in the same moment.
+                Left::Certificate(why) if !self.joined => return Err(Error::Certificate(why)),
+                Left::Broken(why) | Left::Certificate(why) => {
                     if began.elapsed() > SILENCE_MAX {
                         reached = Instant::now();
                     }
@@ -220,7 +252,7 @@ impl Worker {
         let channel = tokio::time::timeout(SILENCE_MAX, (self.dial)()).await;
         let channel = match channel {
             Err(_) => return Err(Left::Broken("the coordinator does not answer".to_owned())),
-            Ok(Err(why)) if is_about_certificates(&why) => return Err(Left::Fatal(Error::Certificate(why))),
+            Ok(Err(why)) if is_about_certificates(&why) => return Err(Left::Certificate(why)),
             Ok(Err(why)) => return Err(Left::Broken(why)),
             Ok(Ok(channel)) => channel,
         };
@@ -254,6 +286,8 @@ impl Worker {
         match message.kind {
             Some(FromCoordinator::Welcome(welcome)) => {
                 tracing::info!("joined the coordinator as {}", self.options.name);
+                self.joined = true;
+                self.in_session.send_replace(true);
                 match &mut self.active {
                     Some(active) if welcome.resume => active.reconnected(welcome.merged),
                     _ => self.active = None,
@@ -264,7 +298,7 @@ impl Worker {
             }
             Some(FromCoordinator::Assignment(assignment)) => {
                 tracing::info!("run {}: {} lanes assigned", assignment.run, assignment.lanes);
-                self.active = Some(Active::new(assignment, self.options.lanes));
+                self.active = Some(Active::new(assignment, self.options.lanes, self.allow.clone()));
             }
             Some(FromCoordinator::Start(start)) => {
                 let start_ns = self.clock.to_local(start.start_ns);
@@ -308,7 +342,7 @@ fn left_by(status: &Status) -> Left {
         Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument => {
             Left::Fatal(Error::Refused(status.message().to_owned()))
         }
-        _ if is_about_certificates(&message) => Left::Fatal(Error::Certificate(message)),
+        _ if is_about_certificates(&message) => Left::Certificate(message),
         _ => Left::Broken(message),
     }
 }
@@ -324,7 +358,7 @@ pub fn status_text(status: &Status) -> String {
     }
 }
 
-/// Another attempt would meet the same certificates.
+/// Another attempt would meet the same certificates, unless they are renewed.
 fn is_about_certificates(message: &str) -> bool {
     ["certificate", "UnknownIssuer", "alert", "CertificateRequired"].iter().any(|word| message.contains(word))
 }

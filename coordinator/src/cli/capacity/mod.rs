@@ -14,18 +14,25 @@ use loadgrid_worker::schedule::Arrivals;
 
 use self::pace::Pace;
 use self::probe::Prober;
+use super::carry::{Prepared, Workers};
 use super::documents::{Document, parse_plain, parse_plain_file};
 use super::flags::TestFlags;
+use super::ready::make_ready;
+use super::remote;
 use super::run::{self, GridFlags, ReportFlags, read_test};
 use super::store::{KeepFlags, Keeper};
-use super::{Failure, Outcome, exit, output, runtime};
-use crate::capacity::build::{self, Ended, Search, evidence, show_rate};
+use super::{Failure, Outcome, exit, runtime};
+use crate::capacity::build::{self, Ended, evidence, show_rate};
 use crate::capacity::model::{self, CapacityReport, CapacityVerdict, Probe};
 use crate::capacity::search::{self, Ask, Next, conclude};
 use crate::report::Format;
+use crate::serve::Search;
 use crate::slo::Statistic;
 use crate::spec::{Draft, LoadTest, Place, Sourced, SpecError, units};
 use crate::store::{Entry, Kind};
+
+const PRECISION: &str = "3%";
+const BUDGET: &str = "10m";
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -51,9 +58,9 @@ pub(super) struct Arguments {
     quiet: bool,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Search")]
-struct SearchFlags {
+pub(super) struct SearchFlags {
     /// The rate of the first probe [default: that of the test].
     #[arg(long, value_name = "RATE")]
     from: Option<String>,
@@ -64,10 +71,10 @@ struct SearchFlags {
     #[arg(long, value_name = "RATE")]
     min: Option<String>,
     /// How narrow the answer is to be, on either side.
-    #[arg(long, value_name = "SHARE", default_value = "3%")]
+    #[arg(long, value_name = "SHARE", default_value = PRECISION)]
     precision: String,
     /// For the whole search. Longer probes tell more.
-    #[arg(long, value_name = "TIME", default_value = "10m")]
+    #[arg(long, value_name = "TIME", default_value = BUDGET)]
     budget: String,
     /// The main phase of a probe at the boundary; those that bracket it take a third [default: by the budget].
     #[arg(long, value_name = "TIME")]
@@ -82,17 +89,49 @@ struct SearchFlags {
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {
     let mut test = read_test(arguments.file.as_deref(), draft(arguments)?)?;
-    let notes = fit(&mut test)?;
-    let (settings, pace) = arguments.search.settings(&test)?;
-    let required = arguments.search.require.as_deref().map(|text| rate("--require", text)).transpose()?;
+    let settled = arguments.search.settle(&mut test)?;
     run::check_paths(&arguments.report)?;
+    if arguments.grid.remote.is_asked() {
+        return remote::capacity(arguments, draft(arguments)?);
+    }
     let keeper = arguments.keep.keeper(&test.name)?;
     let prepared = run::prepare(test, &arguments.grid, &ReportFlags::quiet(arguments.quiet))?;
-    let search = carry_out(prepared, settings, pace, required, notes)?;
+    let search = carry_out(prepared, settled)?;
     let kept = keeper.map_or(Ok(()), |keeper| keep(&keeper, &search));
     let code = search.exit_code;
     let delivered = Document::Capacity(Box::new(search)).deliver(arguments.output, &arguments.report, code);
     delivered.and_then(|code| kept.map(|()| code))
+}
+
+impl Arguments {
+    pub(super) fn file(&self) -> Option<&std::path::Path> {
+        self.file.as_deref()
+    }
+
+    pub(super) fn grid(&self) -> &GridFlags {
+        &self.grid
+    }
+
+    pub(super) fn search(&self) -> Search {
+        self.search.clone().into()
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// What goes to stdout, and what to files.
+    pub(super) fn formats(&self) -> (Format, &[(Format, PathBuf)]) {
+        (self.output, &self.report)
+    }
+}
+
+/// A search that is understood and not begun.
+pub(super) struct Settled {
+    settings: search::Settings,
+    pace: Pace,
+    required: Option<f64>,
+    notes: Vec<String>,
 }
 
 /// A search sets rate and length of each probe itself: a test by flags alone may leave them out.
@@ -174,7 +213,34 @@ fn rate(flag: &str, text: &str) -> Result<f64, Failure> {
 /// Highest rate without `--max`: more than a grid gives.
 const RATE_MAX: f64 = 1e6;
 
+impl From<SearchFlags> for Search {
+    fn from(flags: SearchFlags) -> Self {
+        let SearchFlags { from, max, min, precision, budget, probe, cool_down, require } = flags;
+        Search { from, max, min, precision: Some(precision), budget: Some(budget), probe, cool_down, require }
+    }
+}
+
+impl From<Search> for SearchFlags {
+    fn from(search: Search) -> Self {
+        let Search { from, max, min, precision, budget, probe, cool_down, require } = search;
+        let precision = precision.unwrap_or_else(|| PRECISION.to_owned());
+        let budget = budget.unwrap_or_else(|| BUDGET.to_owned());
+        SearchFlags { from, max, min, precision, budget, probe, cool_down, require }
+    }
+}
+
 impl SearchFlags {
+    /// Takes out of a test what a search has no use for, and settles how it is to search.
+    ///
+    /// # Errors
+    /// A test that can't be searched with, or a flag that is not understood.
+    pub(super) fn settle(&self, test: &mut LoadTest) -> Result<Settled, Failure> {
+        let notes = fit(test)?;
+        let (settings, pace) = self.settings(test)?;
+        let required = self.require.as_deref().map(|text| rate("--require", text)).transpose()?;
+        Ok(Settled { settings, pace, required, notes })
+    }
+
     fn settings(&self, test: &LoadTest) -> Result<(search::Settings, Pace), Failure> {
         let profile = test.load.main();
         let planned = profile.cumulative(profile.duration_ns()) / (profile.duration_ns() as f64 / 1e9).max(1e-9);
@@ -199,20 +265,16 @@ impl SearchFlags {
 }
 
 /// Searches until there is an answer, or no time, or no target.
-fn carry_out(
-    mut prepared: run::Prepared,
-    settings: search::Settings,
-    pace: Pace,
-    required: Option<f64>,
-    notes: Vec<String>,
-) -> Result<CapacityReport, Failure> {
+pub(super) fn carry_out(mut prepared: Prepared, settled: Settled) -> Result<CapacityReport, Failure> {
+    let Settled { settings, pace, required, notes } = settled;
     let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let quiet = prepared.quiet;
+    runtime()?.block_on(make_ready(&mut prepared))?;
     // Without a terminal a line a probe is enough.
     prepared.quiet |= !std::io::stderr().is_terminal();
-    runtime()?.block_on(run::make_ready(&mut prepared.plan.test, quiet))?;
     let begun = Instant::now();
-    let run = ulid::Ulid::generate().to_string();
+    let run = prepared.plan.run.clone();
+    let workers = prepared.workers.clone();
     let mut prober = Prober::new(prepared, pace, begun);
     let mut probes: Vec<Probe> = Vec::new();
     let ended = loop {
@@ -224,10 +286,10 @@ fn carry_out(
         if !pace.fits(&ask, begun.elapsed()) {
             break Ended::Budget;
         }
-        say_next(quiet, probes.len() + 1, &ask);
+        say_next(&workers, quiet, probes.len() + 1, &ask);
         match prober.probe(&ask, &probes)? {
             Ok(probe) => {
-                say_probe(quiet, &probe);
+                say_probe(&workers, quiet, &probe);
                 probes.push(probe);
             }
             Err(ended) => break ended,
@@ -243,7 +305,7 @@ fn carry_out(
     let history: Vec<_> = probes.iter().map(evidence).collect();
     let answer = conclude(&settings, &history);
     let notes = notes.into_iter().chain(prober.notes()).collect();
-    let search = Search {
+    let search = build::Search {
         run,
         test: prober.test().name.clone(),
         started_at,
@@ -256,14 +318,17 @@ fn carry_out(
     Ok(build::report(search, probes, &answer))
 }
 
-fn say_next(quiet: bool, number: usize, ask: &Ask) {
+fn say_next(workers: &Workers, quiet: bool, number: usize, ask: &Ask) {
+    if let Workers::Lent(attendance) = workers {
+        attendance.probe(number, ask.rate);
+    }
     if !quiet {
         let purpose = probe::purpose(ask.purpose);
-        output::complain(&format!("probe {number}: {} ({purpose})", show_rate(ask.rate)));
+        workers.say(&format!("probe {number}: {} ({purpose})", show_rate(ask.rate)));
     }
 }
 
-fn say_probe(quiet: bool, probe: &Probe) {
+fn say_probe(workers: &Workers, quiet: bool, probe: &Probe) {
     if !quiet {
         let outcome = match probe.outcome {
             model::ProbeOutcome::Held => "held",
@@ -271,7 +336,7 @@ fn say_probe(quiet: bool, probe: &Probe) {
             model::ProbeOutcome::Unclear => "unclear",
             model::ProbeOutcome::Limited => "says nothing of the target",
         };
-        output::complain(&format!("probe {}: {} {outcome}: {}", probe.number, show_rate(probe.rate), probe.because));
+        workers.say(&format!("probe {}: {} {outcome}: {}", probe.number, show_rate(probe.rate), probe.because));
     }
 }
 
@@ -304,6 +369,11 @@ fn shown(settings: &search::Settings, pace: &Pace, prober: &Prober) -> model::Se
 
 fn keep(keeper: &Keeper, report: &CapacityReport) -> Result<(), Failure> {
     let document = serde_json::to_string(report).map_err(Failure::not_carried_out)?;
+    keeper.put(&entry(report)?, &document)
+}
+
+/// The entry of a search.
+pub(super) fn entry(report: &CapacityReport) -> Result<Entry, Failure> {
     let started_at = report.started_at.parse().map_err(Failure::not_carried_out)?;
     // A target that fails at the lowest rate has at most that: no later search is to be compared with nothing.
     let fails = (report.verdict == CapacityVerdict::Fails).then_some(report.settings.min);
@@ -321,7 +391,7 @@ fn keep(keeper: &Keeper, report: &CapacityReport) -> Result<(), Failure> {
         let (method, url) = request.split_once(' ').unwrap_or(("", request));
         format!("{name} {method} {}", crate::report::entry::path(url))
     });
-    let entry = Entry {
+    Ok(Entry {
         id: report.run.clone(),
         kind: Kind::Capacity,
         test: report.test.clone(),
@@ -341,16 +411,15 @@ fn keep(keeper: &Keeper, report: &CapacityReport) -> Result<(), Failure> {
         .to_owned(),
         metrics: figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
         loadgrid: report.loadgrid.clone(),
-    };
-    keeper.put(&entry, &document)
+    })
 }
 
 /// Waits, or says that somebody wants to end it.
-fn pause(time: Duration) -> Result<bool, Failure> {
+fn pause(workers: &Workers, time: Duration) -> Result<bool, Failure> {
     Ok(runtime()?.block_on(async {
         tokio::select! {
+            () = workers.asked_to_end() => false,
             () = tokio::time::sleep(time) => true,
-            () = loadgrid_worker::limits::asked_to_end() => false,
         }
     }))
 }

@@ -13,7 +13,7 @@ use crate::capacity::judge::{Reading, outcome, share_bounds};
 use crate::capacity::model::{Probe, ProbeOutcome};
 use crate::capacity::search::{Ask, Outcome, Purpose};
 use crate::cli::Failure;
-use crate::cli::run::{self, Carried, Prepared};
+use crate::cli::carry::{self, Carried, Prepared};
 use crate::report::model::{Report, Request, RunVerdict, Slo, Validity};
 use crate::results::coverage::COVERAGE_MIN;
 use crate::slo::{Comparison, Metric, Statistic};
@@ -76,7 +76,8 @@ impl Prober {
         if let Some(last) = before.last() {
             let mut rest = std::mem::take(&mut self.rest);
             let until = self.begun + self.pace.budget;
-            let rested = rest.wait(last, before, until, |load| self.carry_out(load, true));
+            let workers = self.prepared.workers.clone();
+            let rested = rest.wait(last, before, until, &workers, |load| self.carry_out(load, true));
             self.rest = rest;
             match rested {
                 Ok(true) => {}
@@ -96,6 +97,8 @@ impl Prober {
         let (t, carried) = loop {
             let t = self.begun.elapsed().as_secs_f64();
             match self.carry_out(load.clone(), false) {
+                // A service stops a search by word, not by signal.
+                _ if self.prepared.workers.is_stopped() => return Ok(Err(Ended::Interrupted)),
                 Ok(carried) => break (t, carried),
                 Err(failure) if is_interrupt(&failure) => return Ok(Err(Ended::Interrupted)),
                 Err(failure) if before.is_empty() => return Err(failure),
@@ -104,7 +107,7 @@ impl Prober {
                 }
                 Err(failure) if attempt == ATTEMPTS => return Ok(Err(Ended::Failed(failure.message))),
                 Err(_) => {
-                    if !pause(PAUSE * attempt)? {
+                    if !pause(&self.prepared.workers, PAUSE * attempt)? {
                         return Ok(Err(Ended::Interrupted));
                     }
                     attempt += 1;
@@ -137,7 +140,7 @@ impl Prober {
         prepared.plan.seed = self.prepared.plan.seed.wrapping_add(self.count);
         prepared.plan.test.load = load;
         prepared.quiet |= quiet;
-        run::carry_out(prepared)
+        carry::carry_out(prepared)
     }
 }
 

@@ -8,7 +8,7 @@ use loadgrid_worker::schedule::{Arrivals, Load, Stage};
 use super::pause;
 use crate::capacity::model::{Probe, ProbeOutcome};
 use crate::cli::Failure;
-use crate::cli::run::Carried;
+use crate::cli::carry::{Carried, Workers};
 
 /// A handful of requests that tell whether it is idle.
 const CANARY_RATE: f64 = 20.0;
@@ -53,9 +53,10 @@ impl Rest {
         last: &Probe,
         before: &[Probe],
         until: Instant,
+        workers: &Workers,
         mut send: impl FnMut(Load) -> Result<Carried, Failure>,
     ) -> Result<bool, Failure> {
-        if !pause(self.cool_down)? {
+        if !pause(workers, self.cool_down)? {
             return Ok(false);
         }
         let held = before.iter().filter(|probe| probe.outcome == ProbeOutcome::Held);
@@ -78,7 +79,7 @@ impl Rest {
                 self.restless.push(last.number);
                 return Ok(true);
             }
-            if !pause(self.cool_down)? {
+            if !pause(workers, self.cool_down)? {
                 return Ok(false);
             }
         }

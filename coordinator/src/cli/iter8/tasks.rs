@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::run::{Runner, log};
 use super::store::Interval;
 use super::{Failure, exit, iter8_failure, runtime};
-use crate::cli::run::{self, Carried, ReportFlags};
+use crate::cli::carry::{Carried, carry_out as carry_load_out};
+use crate::cli::run::{self, ReportFlags};
 use crate::iter8::load::{LoadTask, MetadataSource};
 use crate::iter8::task::{CustomMetrics, Notify, Payload, Ready};
 use crate::iter8::{Bucket, LoadPlan, MetricMeta, MetricType, Protocol, Task, assess, notify};
@@ -132,7 +133,7 @@ fn one_load(runner: &Runner, plan: &mut LoadPlan) -> Result<Carried, Failure> {
         first_request(&test)?;
     }
     let report = ReportFlags::quiet(runner.how.quiet);
-    run::carry_out(run::prepare(test, &runner.how.grid, &report)?)
+    carry_load_out(run::prepare(test, &runner.how.grid, &report)?)
 }
 
 /// Iter8 sends one request beforehand, and no load unless it is answered with 2xx or 418.

@@ -13,7 +13,7 @@ use crate::outside::provider::{MetricKind, Provider, ProviderMetric};
 use crate::outside::ready::{Condition, Ready};
 use crate::spec::draft::{Draft, DraftFeed, DraftNotice, DraftProvider, DraftReady, Sourced};
 use crate::spec::versions::of_version;
-use crate::spec::{LoadTest, Notice, SpecError, When, secret, units};
+use crate::spec::{LoadTest, Notice, SpecError, When, units};
 
 const READY_TIMEOUT_NS: u64 = 60_000_000_000;
 
@@ -25,7 +25,7 @@ pub(super) fn ready(draft: &Sourced<DraftReady>, base: Base) -> Checked<Ready> {
         (Some(url), None, None) => {
             let status = optional(&ready.status, status_range)?;
             let url = required(url, |text| {
-                let url = secret::resolve(text)?;
+                let url = base.resolve(text)?;
                 if url.starts_with("http://") || url.starts_with("https://") {
                     Ok(url)
                 } else {
@@ -46,7 +46,12 @@ pub(super) fn ready(draft: &Sourced<DraftReady>, base: Base) -> Checked<Ready> {
             let given = ready.tls.as_ref().map(|given| tls(Some(given), Version::Http2, &host, base)).transpose()?;
             Condition::GrpcHealth { host, port, service, tls: given.or(secure.map(|_| Tls::default())) }
         }
-        _ => return wrong("a condition is one of http: URL, tcp: host:port, grpcHealth: host:port"),
+        _ => {
+            return wrong(
+                "a condition is one of http: URL, tcp: host:port, grpcHealth: host:port, or in a cluster one of ksvc, \
+                 deploy, service, isvc: NAME and object: {apiVersion, kind, name}",
+            );
+        }
     };
     let over_tls = match &ready.http {
         Some(url) => url.value.starts_with("https://"),
@@ -54,6 +59,9 @@ pub(super) fn ready(draft: &Sourced<DraftReady>, base: Base) -> Checked<Ready> {
     };
     if ready.tls.is_some() && !over_tls {
         return wrong("tls belongs to an https URL or to grpcHealth");
+    }
+    if let Some(of_objects) = ready.namespace.as_ref().or(ready.condition.as_ref()) {
+        return Err(SpecError::new(of_objects.place.clone(), "namespace and condition belong to objects of a cluster"));
     }
     if ready.status.is_some() && ready.http.is_none() {
         return wrong("status belongs to http");
@@ -119,9 +127,9 @@ pub(super) fn check_once(draft: &Draft, test: &LoadTest) -> Checked<()> {
     Ok(())
 }
 
-pub(super) fn provider(draft: &Sourced<DraftProvider>) -> Checked<Provider> {
+pub(super) fn provider(draft: &Sourced<DraftProvider>, base: Base) -> Checked<Provider> {
     let Sourced { value: provider, place } = draft;
-    let resolve = |text: &String| secret::resolve(text).map_err(|error| SpecError::new(place.clone(), error));
+    let resolve = |text: &String| base.resolve(text).map_err(|error| SpecError::new(place.clone(), error));
     let taken = ["http", "grpc"].contains(&provider.name.as_str())
         || provider.name.starts_with("http-")
         || provider.name.starts_with("grpc-");
@@ -171,7 +179,7 @@ pub(super) fn provider(draft: &Sourced<DraftProvider>) -> Checked<Provider> {
 
 pub(super) fn notice(draft: &Sourced<DraftNotice>, base: Base) -> Checked<Notice> {
     let Sourced { value: notice, place } = draft;
-    let resolve = |text: &String| secret::resolve(text).map_err(|error| SpecError::new(place.clone(), error));
+    let resolve = |text: &String| base.resolve(text).map_err(|error| SpecError::new(place.clone(), error));
     let when = optional(&notice.when, |text| match text {
         "always" => Ok(When::Always),
         "failure" => Ok(When::Failure),

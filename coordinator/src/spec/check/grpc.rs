@@ -10,10 +10,10 @@ use super::{Base, Checked, optional, required};
 use crate::grpc::Schema;
 use crate::spec::complete::{DataSource, Pending, PendingCall, SchemaSource};
 use crate::spec::draft::{DraftGrpc, DraftRequest, Sourced};
-use crate::spec::{SpecError, secret, units};
+use crate::spec::{SpecError, units};
 
 pub(super) fn grpc(draft: &DraftRequest, call: &DraftGrpc, number: usize, base: Base) -> Checked<Checkup> {
-    let (host, port) = required(&call.target, target)?;
+    let (host, port) = required(&call.target, |text| target(text, base))?;
     let tls = draft.tls.as_ref().map(|given| tls(Some(given), Version::Http2, &host, base)).transpose()?;
     let mut headers = Vec::new();
     for (name, value) in &call.metadata {
@@ -22,7 +22,7 @@ pub(super) fn grpc(draft: &DraftRequest, call: &DraftGrpc, number: usize, base: 
             let message = format!("metadata '{name}' is gRPC's own: leave it out");
             return Err(SpecError::new(value.place.clone(), message));
         }
-        headers.push((name.clone(), header_value(&name, value)?));
+        headers.push((name.clone(), header_value(&name, value, base)?));
     }
     let deadline_ns = optional(&call.deadline, |text| match units::duration_ns(text)? {
         0 => Err("a deadline of zero: no call could be answered".to_owned()),
@@ -55,8 +55,8 @@ pub(super) fn grpc(draft: &DraftRequest, call: &DraftGrpc, number: usize, base: 
     Ok(Checkup { request, url, pending: Some(Pending::Call(Box::new(pending))) })
 }
 
-fn target(text: &str) -> Result<(String, u16), String> {
-    let resolved = secret::resolve(text)?;
+fn target(text: &str, base: Base) -> Result<(String, u16), String> {
+    let resolved = base.resolve(text)?;
     if resolved.contains("://") {
         return Err(format!("'{text}' has a scheme: write host:port, and tls: {{}} for TLS"));
     }
@@ -99,7 +99,7 @@ fn data_place(call: &DraftGrpc) -> crate::spec::Place {
 fn data(call: &DraftGrpc, base: Base) -> Checked<DataSource> {
     match (&call.data, &call.data_file, &call.data_url) {
         (None, None, None) => Ok(DataSource::Value(Value::Null)),
-        (Some(data), None, None) => Ok(DataSource::Value(resolved(&data.value, data)?)),
+        (Some(data), None, None) => Ok(DataSource::Value(resolved(&data.value, data, base)?)),
         (None, Some(path), None) => {
             let text = base.read(path)?;
             parse_data(&text).map(DataSource::Value).map_err(|error| {
@@ -124,14 +124,16 @@ pub(in crate::spec) fn parse_data(text: &[u8]) -> Result<Value, String> {
 }
 
 /// Data with its secrets.
-fn resolved(value: &Value, source: &Sourced<Value>) -> Checked<Value> {
+fn resolved(value: &Value, source: &Sourced<Value>, base: Base) -> Checked<Value> {
     Ok(match value {
         Value::String(text) => {
-            Value::String(secret::resolve(text).map_err(|error| SpecError::new(source.place.clone(), error))?)
+            Value::String(base.resolve(text).map_err(|error| SpecError::new(source.place.clone(), error))?)
         }
-        Value::Array(list) => Value::Array(list.iter().map(|item| resolved(item, source)).collect::<Checked<_>>()?),
+        Value::Array(list) => {
+            Value::Array(list.iter().map(|item| resolved(item, source, base)).collect::<Checked<_>>()?)
+        }
         Value::Object(map) => Value::Object(
-            map.iter().map(|(key, item)| Ok((key.clone(), resolved(item, source)?))).collect::<Checked<_>>()?,
+            map.iter().map(|(key, item)| Ok((key.clone(), resolved(item, source, base)?))).collect::<Checked<_>>()?,
         ),
         other => other.clone(),
     })

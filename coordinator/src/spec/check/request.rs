@@ -9,7 +9,7 @@ use url::Url;
 use super::{Base, Checked, optional, required};
 use crate::spec::complete::Pending;
 use crate::spec::draft::{BodySource, DraftBody, DraftCheck, DraftRequest, DraftTls, Sourced};
-use crate::spec::{Place, SpecError, secret};
+use crate::spec::{Place, SpecError};
 
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -24,7 +24,7 @@ pub(super) struct Checkup {
 pub(super) fn http(draft: &DraftRequest, number: usize, base: Base) -> Checked<Checkup> {
     let place = || draft.place.clone().unwrap_or(Place::Test);
     let Some(url_text) = &draft.url else { return Err(SpecError::new(place(), "the request has no url")) };
-    let (url, target) = required(url_text, check_url)?;
+    let (url, target) = required(url_text, |text| check_url(text, base))?;
     let secure = url.scheme() == "https";
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let version = version(draft, secure)?;
@@ -39,7 +39,7 @@ pub(super) fn http(draft: &DraftRequest, number: usize, base: Base) -> Checked<C
         }
     };
     let body = draft.body.as_ref().map(|body| self::body(body, number, base)).transpose()?.unwrap_or_default();
-    let mut headers = headers(draft)?;
+    let mut headers = headers(draft, base)?;
     if let Some(content_type) = body.content_type.filter(|_| !has(&headers, "content-type")) {
         headers.push(("Content-Type".to_owned(), content_type));
     }
@@ -125,7 +125,7 @@ struct Body {
 }
 
 fn body(draft: &DraftBody, number: usize, base: Base) -> Checked<Body> {
-    let resolve = |text: &str| secret::resolve(text).map_err(|error| SpecError::new(draft.place.clone(), error));
+    let resolve = |text: &str| base.resolve(text).map_err(|error| SpecError::new(draft.place.clone(), error));
     let mut body = match &draft.source {
         BodySource::Text(text) => Body { bytes: resolve(text)?.into_bytes(), templated: true, ..Body::default() },
         BodySource::Json(json) => Body {
@@ -159,8 +159,8 @@ fn body(draft: &DraftBody, number: usize, base: Base) -> Checked<Body> {
 }
 
 /// A URL, and its path and query with their templates as they were written.
-fn check_url(text: &str) -> Result<(Url, String), String> {
-    let resolved = secret::resolve(text)?;
+fn check_url(text: &str, base: Base) -> Result<(Url, String), String> {
+    let resolved = base.resolve(text)?;
     if !resolved.contains("://") {
         return Err(format!("'{text}' has no scheme: write http://{text}"));
     }
@@ -224,7 +224,7 @@ fn method(draft: &DraftRequest, has_body: bool) -> Checked<String> {
     Ok(name)
 }
 
-fn headers(draft: &DraftRequest) -> Checked<Vec<(String, String)>> {
+fn headers(draft: &DraftRequest, base: Base) -> Checked<Vec<(String, String)>> {
     let mut headers = Vec::with_capacity(draft.headers.len());
     for (name, value) in &draft.headers {
         // Framing is ours: a length that does not fit the body would be the end of the connection.
@@ -232,19 +232,19 @@ fn headers(draft: &DraftRequest) -> Checked<Vec<(String, String)>> {
             let message = format!("the header {name} follows from the body: leave it out");
             return Err(SpecError::new(value.place.clone(), message));
         }
-        headers.push((name.clone(), header_value(name, value)?));
+        headers.push((name.clone(), header_value(name, value, base)?));
     }
     Ok(headers)
 }
 
 /// The value of a header or of a gRPC call's metadata, with its secrets.
-pub(super) fn header_value(name: &str, value: &Sourced) -> Checked<String> {
+pub(super) fn header_value(name: &str, value: &Sourced, base: Base) -> Checked<String> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(is_token) {
         let message = format!("'{name}' is not a header's name (RFC 9110 §5.6.2)");
         return Err(SpecError::new(value.place.clone(), message));
     }
-    let resolved = required(value, secret::resolve)?;
+    let resolved = required(value, |text| base.resolve(text))?;
     if resolved.chars().any(|c| c.is_control() && c != '\t') {
         let message = format!("the value of header {name} has a control character");
         return Err(SpecError::new(value.place.clone(), message));

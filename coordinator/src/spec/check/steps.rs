@@ -32,6 +32,7 @@ const BUILT_IN: [&str; 9] = [
 pub(super) struct Requests {
     pub requests: Vec<Request>,
     pub urls: Vec<String>,
+    pub to_ksvc: Vec<usize>,
     pub places: Vec<Place>,
     pub captures: Vec<String>,
     pub pending: Vec<Pending>,
@@ -134,6 +135,9 @@ impl Requests {
         for (name, source) in &draft.captures {
             let into = self.capture_number(name, source.place.clone())?;
             request.captures.push(capture(source, into, draft.grpc.is_some())?);
+        }
+        if draft.to_ksvc {
+            self.to_ksvc.push(number);
         }
         self.requests.push(request);
         self.urls.push(url);

@@ -2,97 +2,152 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
 use super::{Text, place, sourced};
 use crate::spec::draft::{BodySource, DraftBody, DraftCheck, DraftGrpc, DraftRequest, DraftTls, Sourced};
+use crate::spec::schema::{Plain, Scalar, Spanned};
 use crate::spec::{Place, SpecError};
 
-#[derive(Deserialize)]
+/// A request: one of http, grpc and steps.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Request {
+    /// Its metrics are `http-NAME/…` or `grpc-NAME/…`.
     name: Option<Text>,
+    /// Its exact share of the arrivals; 1 by default.
     weight: Option<Text>,
     http: Option<Http>,
     grpc: Option<Grpc>,
     /// One after the other, values carried from one to the next.
+    #[schemars(length(max = 100))]
     steps: Option<Spanned<Vec<Spanned<Request>>>>,
+    /// A response for which one of these does not hold is an error.
     #[serde(default)]
     checks: Vec<Spanned<Check>>,
+    /// Values of the response for later steps, by name: `json /POINTER` or `header NAME`.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Plain>")]
     capture: BTreeMap<String, Text>,
 }
 
-#[derive(Deserialize)]
+/// An HTTP request.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Http {
-    url: Text,
+    /// `http://` or `https://`; path and query may be templates. It may be left out, or a path alone, where the test waits
+    /// for a ksvc.
+    #[schemars(with = "Option<Plain>")]
+    url: Option<Text>,
+    /// GET by default, with a body POST.
     method: Option<Text>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     headers: BTreeMap<String, Text>,
     body: Option<Spanned<Body>>,
-    /// Such as `[400-599]`.
+    /// Statuses that are errors, such as `[404, 500-599]`; `[400-999]` by default.
     error_statuses: Option<Vec<Text>>,
+    /// 1.1, 2, or `auto` by ALPN.
+    #[schemars(with = "Option<Scalar>")]
     version: Option<Text>,
+    /// `host:port` that the socket goes to, where that is not the URL's.
+    #[schemars(with = "Option<Plain>")]
     connect_to: Option<Text>,
     tls: Option<Spanned<Tls>>,
 }
 
-#[derive(Deserialize)]
+/// A body: one of text, json, file and url.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Body {
+    /// May be a template.
     text: Option<String>,
+    /// Sent as application/json; its texts may be templates.
     json: Option<Value>,
+    /// A file's content.
     file: Option<String>,
+    /// What is fetched once, before the load.
+    #[schemars(with = "Option<Plain>")]
     url: Option<String>,
     content_type: Option<Text>,
+    /// Whether what file or url bring is a template.
     #[serde(default)]
     template: bool,
 }
 
-#[derive(Deserialize)]
+/// How the other side is known, and what it is shown.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Tls {
+    /// A PEM file with the authorities that are trusted instead of the platform's.
     ca: Option<Text>,
+    /// A PEM file with the client's certificate, together with key.
     cert: Option<Text>,
+    /// A PEM file with the client's key.
     key: Option<Text>,
+    /// The name that is asked for and that the certificate must be for.
     server_name: Option<Text>,
+    /// Takes any certificate; the report says so.
     #[serde(default)]
     insecure_skip_verify: bool,
 }
 
-#[derive(Deserialize)]
+/// A gRPC call. Its schema comes by reflection unless proto or protoset is there.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Grpc {
+    /// `host:port`.
+    #[schemars(with = "Plain")]
     target: Text,
+    /// `package.Service/Method`.
+    #[schemars(with = "Plain")]
     call: Text,
+    /// A .proto file or its URL.
     proto: Option<Text>,
+    /// Where imports of proto are.
     #[serde(default)]
     import_paths: Vec<Text>,
+    /// A file of descriptors.
     protoset: Option<Text>,
+    /// A message, or a list of messages that take turns; of a client's stream those of a call.
     data: Option<Spanned<Value>>,
+    /// The same as a JSON file.
     data_file: Option<Text>,
+    /// The same by URL.
+    #[schemars(with = "Option<Plain>")]
     data_url: Option<Text>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     metadata: BTreeMap<String, Text>,
+    /// Told to the server.
     deadline: Option<Text>,
+    /// Instead of the target's.
     authority: Option<Text>,
+    /// Between one message of the client and its next.
     message_interval: Option<Text>,
+    /// `host:port` that the socket goes to, where that is not the target.
+    #[schemars(with = "Option<Plain>")]
     connect_to: Option<Text>,
     tls: Option<Spanned<Tls>>,
 }
 
-#[derive(Deserialize)]
+/// One of status, header (with equals or contains), bodyContains, json with equals, and grpcCode.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Check {
+    /// Such as 200 or 200-299.
     status: Option<String>,
+    /// That it is there, or with equals or contains what it says.
     header: Option<String>,
     equals: Option<Value>,
     contains: Option<String>,
     body_contains: Option<String>,
+    /// A JSON pointer.
+    #[schemars(with = "Option<Plain>")]
     json: Option<String>,
+    /// Such as OK or NOT_FOUND.
     grpc_code: Option<String>,
 }
 
@@ -133,7 +188,7 @@ fn texts(map: BTreeMap<String, Text>) -> Vec<(String, Sourced)> {
 
 fn http(http: Http) -> Result<DraftRequest, SpecError> {
     Ok(DraftRequest {
-        url: Some(sourced(http.url)),
+        url: http.url.map(sourced),
         method: http.method.map(sourced),
         headers: texts(http.headers),
         body: http.body.map(body).transpose()?,

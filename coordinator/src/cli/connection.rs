@@ -1,0 +1,154 @@
+//! The way to a served coordinator: an address and certificates, or a release that a cluster has.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use hyper_util::rt::TokioIo;
+use loadgrid_proto::v1::control_client::ControlClient;
+use loadgrid_proto::{MESSAGE_BYTES_MAX, v1};
+use loadgrid_worker::session::status_text;
+use loadgrid_worker::tls;
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+
+use super::Failure;
+use crate::kube;
+use crate::store::{Answer, Ask};
+
+/// An answer that is no stream takes no longer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which coordinator.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Where {
+    /// Let a served coordinator (`loadgrid serve`) run it with its pool.
+    #[arg(long, value_name = "https://HOST:PORT", env = "LOADGRID_GRID", conflicts_with = "kube")]
+    grid: Option<String>,
+    /// The same, through the API server of the kubeconfig's cluster, with the certificate that the release keeps for
+    /// operators [default release: the namespace's only one].
+    #[arg(long, value_name = "NAMESPACE/RELEASE", num_args = 0..=1, default_missing_value = "")]
+    kube: Option<String>,
+    /// Of the kubeconfig [default: its current one].
+    #[arg(long, value_name = "CONTEXT", requires = "kube")]
+    context: Option<String>,
+}
+
+impl Where {
+    pub(super) fn is_asked(&self) -> bool {
+        self.grid.is_some() || self.kube.is_some()
+    }
+}
+
+/// A client of the Control API. It connects when it is asked something, and anew when a connection is lost.
+pub(super) struct Client {
+    channel: Channel,
+    shown: String,
+    flags: String,
+}
+
+impl Client {
+    /// # Errors
+    /// An address or certificates that can't be used, or no such release.
+    pub(super) async fn new(at: &Where, tls_dir: &Path, insecure: bool) -> Result<Self, Failure> {
+        if let Some(release) = &at.kube {
+            return Client::through(release, at.context.as_deref()).await;
+        }
+        let Some(url) = &at.grid else { return Err(Failure::usage("no grid is named: add --grid URL or --kube")) };
+        let material = match insecure {
+            true => None,
+            false => Some(tls::Files::in_dir(tls_dir, "operator").read().map_err(Failure::usage)?),
+        };
+        let endpoint = tls::endpoint(url, material).map_err(Failure::usage)?;
+        let security = if insecure { " --insecure" } else { "" };
+        Ok(Client { channel: endpoint.connect_lazy(), shown: url.clone(), flags: format!("--grid {url}{security}") })
+    }
+
+    /// A coordinator in a cluster, over a tunnel for each connection.
+    async fn through(release: &str, context: Option<&str>) -> Result<Self, Failure> {
+        let cluster = kube::client::cluster(context).await.map_err(Failure::not_carried_out)?;
+        let wanted = Some(release).filter(|release| !release.is_empty());
+        let release = kube::tunnel::find(&cluster, wanted).await.map_err(Failure::not_carried_out)?;
+        let kube::tunnel::Material { ca, certificate, key } = release.material.clone();
+        let url = format!("https://{}:{}", release.server_name, kube::tunnel::PORT);
+        let material = tls::Material { ca, certificate, key };
+        let endpoint = tls::endpoint(&url, Some(material)).map_err(Failure::not_carried_out)?;
+        let shown = format!("release {release} on {}", cluster.server);
+        let context = context.map(|context| format!(" --context {context}")).unwrap_or_default();
+        let flags = format!("--kube {release}{context}");
+        let connector = tower::service_fn(move |_| {
+            let release = release.clone();
+            async move { release.connect().await.map(TokioIo::new).map_err(std::io::Error::other) }
+        });
+        Ok(Client { channel: endpoint.connect_with_connector_lazy(connector), shown, flags })
+    }
+
+    /// For people.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The flags that lead there again.
+    pub(super) fn flags(&self) -> &str {
+        &self.flags
+    }
+
+    fn control(&self) -> ControlClient<Channel> {
+        ControlClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(super) async fn submit(&self, submission: Vec<u8>) -> Result<v1::SubmitReply, Failure> {
+        let mut control = self.control();
+        let asked = control.submit(v1::SubmitRequest { submission });
+        Ok(self.answer(asked).await?.into_inner())
+    }
+
+    pub(super) async fn watch(&self, run: &str, lines: u64) -> Result<Streaming<v1::Watched>, Status> {
+        let request = v1::WatchRequest { run: run.to_owned(), lines };
+        Ok(self.control().watch(request).await?.into_inner())
+    }
+
+    pub(super) async fn stop(&self, run: &str, reason: &str) -> Result<String, Failure> {
+        let mut control = self.control();
+        let asked = control.stop(v1::StopRequest { reason: reason.to_owned(), run: run.to_owned() });
+        Ok(self.answer(asked).await?.into_inner().run)
+    }
+
+    /// Asks the store behind it.
+    pub(super) async fn files(&self, ask: Ask) -> Result<Answer, Failure> {
+        let mut control = self.control();
+        let ask = serde_json::to_vec(&ask).map_err(Failure::not_carried_out)?;
+        let reply = self.answer(control.files(v1::FilesRequest { ask })).await?.into_inner();
+        serde_json::from_slice(&reply.answer).map_err(Failure::not_carried_out)
+    }
+
+    /// The document of a run, JSON.
+    pub(super) async fn report(&self, run: &str) -> Result<String, Failure> {
+        let mut control = self.control();
+        let reply = self.answer(control.report(v1::ReportRequest { run: run.to_owned() })).await?.into_inner();
+        String::from_utf8(reply.document).map_err(Failure::not_carried_out)
+    }
+
+    async fn answer<T>(&self, asked: impl Future<Output = Result<T, Status>>) -> Result<T, Failure> {
+        match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+            Ok(answer) => answer.map_err(|status| self.refused(&status)),
+            Err(_) => {
+                let seconds = ANSWER_TIMEOUT.as_secs();
+                Err(Failure::not_carried_out(format!("{} does not answer within {seconds} s", self.shown)))
+            }
+        }
+    }
+
+    /// What an answer that is none means.
+    pub(super) fn refused(&self, status: &Status) -> Failure {
+        let text = status_text(status);
+        match status.code() {
+            // Its place in the test is in front.
+            Code::InvalidArgument | Code::FailedPrecondition => Failure::usage(text),
+            Code::Unavailable => Failure::not_carried_out(format!("{} is not reached: {text}", self.shown)),
+            _ => Failure::not_carried_out(format!("the coordinator refused: {text}")),
+        }
+    }
+}

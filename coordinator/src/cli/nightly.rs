@@ -1,0 +1,265 @@
+//! `loadgrid nightly`: what a CronJob runs. A test or a search on the grid, its trend, and a notice when the level changed.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::documents::Document;
+use super::reach::ReachFlags;
+use super::{Failure, Outcome, exit, output, remote, run, runtime, trend};
+use crate::kube;
+use crate::outside::notify::{self, Notice};
+use crate::report::Format;
+use crate::serve::Search;
+use crate::trend::model::{Trend, TrendVerdict};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The test's file.
+    #[arg(value_name = "TEST.yaml", required_unless_present = "load_test", conflicts_with = "load_test")]
+    file: Option<PathBuf>,
+    /// The test is that of this LoadTest resource.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    load_test: Option<String>,
+    /// Search for the capacity instead of one run.
+    #[arg(long)]
+    capacity: bool,
+    /// Of the search: no probe above this rate.
+    #[arg(long, value_name = "RATE", requires = "capacity")]
+    max: Option<String>,
+    /// Of the search: how narrow the answer is to be [default: 3%].
+    #[arg(long, value_name = "SHARE", requires = "capacity")]
+    precision: Option<String>,
+    /// Of the search: for all of it [default: 10m].
+    #[arg(long, value_name = "TIME", requires = "capacity")]
+    budget: Option<String>,
+    /// How many workers of the pool [default: all that are free].
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Tell also when nothing changed.
+    #[arg(long, help_heading = "Notices")]
+    always: bool,
+    /// A file with the URL of an incoming webhook of Slack.
+    #[arg(long, value_name = "FILE", help_heading = "Notices")]
+    slack_url_file: Option<PathBuf>,
+    /// Dispatch the event `loadgrid` in this repository.
+    #[arg(long, value_name = "OWNER/REPO", requires = "github_token_file", help_heading = "Notices")]
+    github: Option<String>,
+    /// A file with a token that may do so.
+    #[arg(long, value_name = "FILE", requires = "github", help_heading = "Notices")]
+    github_token_file: Option<PathBuf>,
+    /// Of a GitHub that is one's own.
+    #[arg(long, value_name = "URL", default_value = "https://api.github.com", help_heading = "Notices")]
+    github_api: String,
+    /// Post the notice to this URL.
+    #[arg(long, value_name = "URL", help_heading = "Notices")]
+    webhook: Option<String>,
+    /// A file with the token that it is to be sent with (Authorization: Bearer).
+    #[arg(long, value_name = "FILE", requires = "webhook", help_heading = "Notices")]
+    webhook_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    grid: ReachFlags,
+    /// No progress on stderr.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// What is told.
+struct News {
+    test: String,
+    run: String,
+    code: u8,
+    /// What became of the run, in a line.
+    result: String,
+    /// Why there is something to tell; nothing where the level is as it was.
+    change: Option<String>,
+}
+
+pub(super) fn main(arguments: &Arguments) -> Outcome {
+    if !arguments.grid.place().is_asked() {
+        return Err(Failure::usage("a nightly runs on a served grid: add --grid URL or --kube"));
+    }
+    // Notices that can't be sent are found before the load.
+    let notices = arguments.notices()?;
+    let (name, text) = arguments.test()?;
+    let errand = remote::Nightly {
+        name: &name,
+        text: &text,
+        workers: arguments.workers,
+        search: arguments.capacity.then(|| Search {
+            max: arguments.max.clone(),
+            precision: arguments.precision.clone(),
+            budget: arguments.budget.clone(),
+            ..Search::default()
+        }),
+        quiet: arguments.quiet,
+    };
+    let done = errand.carry_out(&arguments.grid);
+    let news = match &done {
+        Ok(done) => {
+            let document = Document::parse(&done.document).map_err(Failure::not_carried_out)?;
+            output::print(&document.render(Format::Text, false).map_err(Failure::not_carried_out)?)?;
+            let trend = trend::of(&arguments.grid, &done.test)?;
+            output::print(&document_of(&trend)?)?;
+            news(done, &document, &trend)
+        }
+        // A night without a result is news as well.
+        Err(failure) => News {
+            test: name.clone(),
+            run: String::new(),
+            code: failure.code,
+            result: failure.message.clone(),
+            change: Some("it was not carried out".to_owned()),
+        },
+    };
+    let told = if news.change.is_some() || arguments.always { tell(&news, &notices) } else { Ok(()) };
+    done?;
+    told?;
+    Ok(news.code)
+}
+
+fn document_of(trend: &Trend) -> Result<String, Failure> {
+    Document::Trend(Box::new(trend.clone())).render(Format::Text, false).map_err(Failure::not_carried_out)
+}
+
+fn news(done: &remote::Done, document: &Document, trend: &Trend) -> News {
+    let worse = trend.verdict == TrendVerdict::Worse;
+    let mut why: Vec<String> = Vec::new();
+    if worse || trend.verdict == TrendVerdict::Better {
+        why.extend(trend.reasons.iter().cloned());
+    }
+    if done.code != exit::PASS {
+        why.push(format!("the run ended with exit code {}", done.code));
+    }
+    News {
+        test: done.test.clone(),
+        run: done.run.clone(),
+        // A worse level fails the night, as a failed objective does.
+        code: if done.code == exit::PASS && worse { exit::SLO_FAILED } else { done.code },
+        result: document.sentence(),
+        change: (!why.is_empty()).then(|| why.join("; ")),
+    }
+}
+
+impl News {
+    fn text(&self) -> String {
+        let change = self.change.as_deref().unwrap_or("nothing changed");
+        let run = if self.run.is_empty() { String::new() } else { format!(" (run {})", self.run) };
+        format!("loadgrid {}: {change}. {}{run}", self.test, self.result)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "test": self.test,
+            "run": self.run,
+            "exit_code": self.code,
+            "result": self.result,
+            "changed": self.change.is_some(),
+            "change": self.change,
+        })
+    }
+}
+
+/// Who is told, and in which shape.
+struct Told {
+    who: &'static str,
+    url: String,
+    headers: Vec<(String, String)>,
+    shape: Shape,
+}
+
+enum Shape {
+    Slack,
+    GitHub,
+    Plain,
+}
+
+impl Arguments {
+    fn notices(&self) -> Result<Vec<Told>, Failure> {
+        let mut all = Vec::new();
+        let json = || ("Content-Type".to_owned(), "application/json".to_owned());
+        let bearer = |token: String| ("Authorization".to_owned(), format!("Bearer {token}"));
+        if let Some(file) = &self.slack_url_file {
+            let url = secret("--slack-url-file", file)?;
+            all.push(Told { who: "Slack", url, headers: vec![json()], shape: Shape::Slack });
+        }
+        if let (Some(repository), Some(file)) = (&self.github, &self.github_token_file) {
+            let whole = repository.split('/').count() == 2 && repository.split('/').all(|part| !part.is_empty());
+            if !whole {
+                return Err(Failure::usage(format!("--github: '{repository}' is no repository: write OWNER/REPO")));
+            }
+            let url = format!("{}/repos/{repository}/dispatches", self.github_api.trim_end_matches('/'));
+            let accept = ("Accept".to_owned(), "application/vnd.github+json".to_owned());
+            let headers = vec![json(), accept, bearer(secret("--github-token-file", file)?)];
+            all.push(Told { who: "GitHub", url, headers, shape: Shape::GitHub });
+        }
+        if let Some(url) = &self.webhook {
+            let mut headers = vec![json()];
+            if let Some(file) = &self.webhook_token_file {
+                headers.push(bearer(secret("--webhook-token-file", file)?));
+            }
+            all.push(Told { who: "the webhook", url: url.clone(), headers, shape: Shape::Plain });
+        }
+        for told in &all {
+            crate::outside::fetch::parsed(&told.url)
+                .map_err(|error| Failure::usage(format!("{} can't be told: {error}", told.who)))?;
+        }
+        Ok(all)
+    }
+
+    /// The test's name for messages, and its text.
+    fn test(&self) -> Result<(String, String), Failure> {
+        match (&self.load_test, &self.file) {
+            (Some(name), _) => resource(name),
+            (None, Some(path)) => run::read_file(Some(path.as_path()))?
+                .ok_or_else(|| Failure::usage(format!("{} can't be read", path.display()))),
+            (None, None) => Err(Failure::usage("name a test: TEST.yaml or --load-test NAMESPACE/NAME")),
+        }
+    }
+}
+
+fn secret(flag: &str, file: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("{flag}: {} can't be read: {error}", file.display())))?;
+    match text.trim() {
+        "" => Err(Failure::usage(format!("{flag}: {} is empty", file.display()))),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// The test of a resource, as a file would have it.
+fn resource(name: &str) -> Result<(String, String), Failure> {
+    let Some((namespace, own)) = name.split_once('/') else {
+        return Err(Failure::usage(format!("--load-test {name}: write NAMESPACE/NAME")));
+    };
+    runtime()?.block_on(async {
+        let cluster = kube::client::cluster(None).await.map_err(Failure::not_carried_out)?;
+        let text = kube::resource::as_file(&cluster.client, namespace, own).await.map_err(Failure::not_carried_out)?;
+        Ok((name.to_owned(), text))
+    })
+}
+
+/// Tells everybody, and says afterwards who could not be told.
+fn tell(news: &News, notices: &[Told]) -> Result<(), Failure> {
+    let mut failed = Vec::new();
+    for told in notices {
+        let body = match told.shape {
+            Shape::Slack => json!({"text": news.text()}),
+            Shape::GitHub => json!({"event_type": "loadgrid", "client_payload": news.json()}),
+            Shape::Plain => news.json(),
+        };
+        let notice = Notice {
+            url: told.url.clone(),
+            method: "POST".to_owned(),
+            headers: told.headers.clone(),
+            params: Vec::new(),
+            body: Some(body.to_string()),
+        };
+        match runtime()?.block_on(notify::send(&notice)) {
+            Ok(()) => output::complain(&format!("{} was told", told.who)),
+            Err(why) => failed.push(format!("{} was not told: {why}", told.who)),
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::not_carried_out(failed.join("; "))) }
+}

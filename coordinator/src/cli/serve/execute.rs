@@ -1,0 +1,243 @@
+//! How a served coordinator carries out what was submitted: as the command line would, with lent workers.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadgrid_worker::allow::AllowList;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::cli::capacity::{self, SearchFlags, Settled};
+use crate::cli::carry::{self, Prepared, Workers};
+use crate::cli::store::Keeper;
+use crate::cli::{Failure, exit, notify};
+use crate::grid::{Options, Policy};
+use crate::kube::lease::{Acquired, Held, Leases};
+use crate::outside::ready::Condition;
+use crate::plan::Plan;
+use crate::report;
+use crate::serve::{Attendance, Checked, Execute, Failed, Finished, Refusal, Source, Submission};
+use crate::spec::{LoadTest, Place, SpecError, bundle, units};
+use crate::store::{Entry, Kind};
+
+/// A target that another coordinator tests is looked at so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Workers that one test may ask for.
+const WORKERS_MAX: usize = 10_000;
+
+/// Carries tests out.
+pub(super) struct Executor {
+    pub allow: AllowList,
+    /// Where files of resources are looked up.
+    pub mounted: PathBuf,
+    /// Where files of submissions lie while they are read.
+    pub scratch: PathBuf,
+    pub keeper: Keeper,
+    /// Of the cluster, where there is one: no two coordinators test the same target.
+    pub leases: Option<Leases>,
+    /// Where leases are renewed.
+    pub runtime: Handle,
+}
+
+impl Executor {
+    fn test(&self, submission: &Submission) -> Result<LoadTest, Refusal> {
+        let read = match &submission.test {
+            Source::Bundle(bundle) => {
+                let folder = self.scratch.join(ulid::Ulid::generate().to_string());
+                bundle.as_ref().clone().unpack(&folder)
+            }
+            Source::Resource { name, text } => bundle::of_resource(name, text, &self.mounted),
+        };
+        let test = read.map_err(|error| Refusal::Mistake(error.to_string()))?;
+        self.allowed(&test)?;
+        Ok(test)
+    }
+
+    /// Everything that a test would send to, or wait for, is within the allow-list.
+    fn allowed(&self, test: &LoadTest) -> Result<(), Refusal> {
+        for ((host, port), place) in targets(test).into_iter().zip(&test.places) {
+            let outside = |refusal: loadgrid_worker::allow::Refusal| {
+                let error = SpecError { file: test.file.clone(), ..SpecError::new(place.clone(), refusal.to_string()) };
+                // A test of flags alone has no place that says more.
+                let placed = matches!(place, Place::File { .. });
+                Refusal::Target(if placed { error.to_string() } else { refusal.to_string() })
+            };
+            self.allow.check(&host, port).map_err(outside)?;
+        }
+        let mut reached: Vec<(String, u16)> = Vec::new();
+        for ready in &test.ready {
+            match &ready.condition {
+                Condition::Http { url, .. } => {
+                    let parsed = crate::outside::fetch::parsed(url).map_err(Refusal::Mistake)?;
+                    let host = parsed.host_str().unwrap_or_default().to_owned();
+                    reached.push((host, parsed.port_or_known_default().unwrap_or(80)));
+                }
+                Condition::Tcp { host, port } | Condition::GrpcHealth { host, port, .. } => {
+                    reached.push((host.clone(), *port));
+                }
+            }
+        }
+        for (host, port) in reached {
+            self.allow.check(&host, port).map_err(|refusal| Refusal::Target(refusal.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn prepare(
+        &self,
+        submission: &Submission,
+        attendance: &Arc<Attendance>,
+    ) -> Result<(Prepared, Option<Settled>), Failure> {
+        let refused = |refusal: Refusal| Failure { code: exit::USAGE, message: refusal.message().to_owned() };
+        let mut test = self.test(submission).map_err(refused)?;
+        let flags = submission.search.clone().map(SearchFlags::from);
+        let settled = flags.map(|flags| flags.settle(&mut test)).transpose()?;
+        let how = &submission.how;
+        let time = |flag: &str, text: &str| match units::duration_ns(text) {
+            Ok(ns) => Ok(Duration::from_nanos(ns)),
+            Err(error) => Err(Failure::usage(format!("{flag}: {error}"))),
+        };
+        let prepared = Prepared {
+            plan: Plan {
+                run: attendance.run().to_owned(),
+                seed: test.seed.unwrap_or_else(|| u64::from(ulid::Ulid::generate().random() as u32)),
+                test,
+            },
+            options: Options {
+                workers: attendance.workers(),
+                join_timeout: time("--join-timeout", &how.join_timeout)?,
+                on_worker_loss: if how.fail_on_worker_loss { Policy::Fail } else { Policy::Continue },
+                rejoin: time("--rejoin", &how.rejoin)?,
+                abort_on_fail: how.abort_on_fail,
+            },
+            workers: Workers::Lent(Arc::clone(attendance)),
+            confidence: how.confidence,
+            quiet: false,
+        };
+        Ok((prepared, settled))
+    }
+
+    fn run(&self, prepared: Prepared, attendance: &Attendance) -> Result<Finished, Failure> {
+        let notices = prepared.plan.test.notices.clone();
+        let report = carry::carry_out(prepared)?.report;
+        let entry = report::entry::of_run(&report).map_err(Failure::not_carried_out)?;
+        let document = serde_json::to_string(&report).map_err(Failure::not_carried_out)?;
+        let mut warning = self.kept(&entry, &document);
+        if let Err(failure) = notify::tell(&notices, &report) {
+            attendance.say(&format!("warning: {}", failure.message));
+            warning.get_or_insert(failure.message);
+        }
+        Ok(Finished { entry, document, exit_code: report.exit_code, warning })
+    }
+
+    fn search(&self, prepared: Prepared, settled: Settled) -> Result<Finished, Failure> {
+        let report = capacity::carry_out(prepared, settled)?;
+        let entry = capacity::entry(&report)?;
+        let document = serde_json::to_string(&report).map_err(Failure::not_carried_out)?;
+        let warning = self.kept(&entry, &document);
+        Ok(Finished { entry, document, exit_code: report.exit_code, warning })
+    }
+
+    fn kept(&self, entry: &Entry, document: &str) -> Option<String> {
+        self.keeper.put(entry, document).err().map(|failure| failure.message)
+    }
+}
+
+/// Where connections go: host and port.
+fn targets(test: &LoadTest) -> Vec<(String, u16)> {
+    let target = |request: &loadgrid_worker::client::request::Request| {
+        request.connect_to.clone().unwrap_or_else(|| (request.host.clone(), request.port))
+    };
+    test.requests.iter().map(target).collect()
+}
+
+impl Execute for Executor {
+    fn check(&self, submission: &Submission) -> Result<Checked, Refusal> {
+        let mut test = self.test(submission)?;
+        if let Some(wanted) = submission.workers.filter(|wanted| *wanted == 0 || *wanted > WORKERS_MAX) {
+            return Err(Refusal::Mistake(format!("--workers {wanted}: at least 1 and at most {WORKERS_MAX}")));
+        }
+        let mut kind = Kind::Run;
+        if let Some(search) = &submission.search {
+            kind = Kind::Capacity;
+            let settled = SearchFlags::from(search.clone()).settle(&mut test);
+            settled.map_err(|failure| Refusal::Mistake(failure.message))?;
+        }
+        let targets: BTreeSet<String> =
+            targets(&test).into_iter().map(|(host, port)| format!("{}:{port}", host.to_ascii_lowercase())).collect();
+        Ok(Checked { test: test.name, kind, targets: targets.into_iter().collect() })
+    }
+
+    fn execute(&self, submission: Submission, attendance: Arc<Attendance>) -> Result<Finished, Failed> {
+        let failed = |message: String| Failed { exit_code: exit::NOT_CARRIED_OUT, message };
+        let held = self.runtime.block_on(self.hold(&submission, &attendance)).map_err(failed)?;
+        let done = self.carry_out(submission, attendance);
+        self.runtime.block_on(async {
+            for guard in held {
+                guard.abort();
+                // The lease goes back with its guard.
+                let _ = guard.await;
+            }
+        });
+        done
+    }
+
+    fn keep(&self, entry: &Entry, document: &str) -> Result<(), String> {
+        self.keeper.put(entry, document).map_err(|failure| failure.message)
+    }
+}
+
+impl Executor {
+    fn carry_out(&self, submission: Submission, attendance: Arc<Attendance>) -> Result<Finished, Failed> {
+        let done = self.prepare(&submission, &attendance).and_then(|(prepared, settled)| match settled {
+            Some(settled) => self.search(prepared, settled),
+            None => self.run(prepared, &attendance),
+        });
+        done.map_err(|failure| Failed { exit_code: failure.code, message: failure.message })
+    }
+
+    /// Takes the leases of all targets, in one order so that no two wait for each other. A lease that is lost stops the
+    /// run.
+    async fn hold(&self, submission: &Submission, attendance: &Arc<Attendance>) -> Result<Vec<JoinHandle<()>>, String> {
+        let Some(leases) = &self.leases else { return Ok(Vec::new()) };
+        let targets = self.check(submission).map_err(|refusal| refusal.message().to_owned())?.targets;
+        let mut held = Vec::new();
+        for target in targets {
+            let Some(mut lease) = self.acquire(leases, &target, attendance).await? else {
+                return Err("stopped while it waited for its target".to_owned());
+            };
+            let attendance = Arc::clone(attendance);
+            held.push(self.runtime.spawn(async move {
+                let why = lease.lost().await;
+                attendance.end(&format!("the lease of {target} was lost: {why}"));
+            }));
+        }
+        Ok(held)
+    }
+
+    /// None: it was stopped.
+    async fn acquire(&self, leases: &Leases, target: &str, attendance: &Attendance) -> Result<Option<Held>, String> {
+        let mut said = String::new();
+        loop {
+            let (leases, run, of) = (leases.clone(), attendance.run().to_owned(), target.to_owned());
+            let acquired = self.runtime.spawn(async move { leases.acquire(&of, &run).await }).await;
+            match acquired.map_err(|error| error.to_string())?? {
+                Acquired::Held(held) => return Ok(Some(held)),
+                Acquired::HeldBy(by) => {
+                    let text = format!("waiting for {target}: {by}");
+                    if said != text {
+                        attendance.say(&text);
+                        said = text;
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(by.retry_after.min(LOOK_AGAIN)) => {}
+                        _ = attendance.stopped() => return Ok(None),
+                    }
+                }
+            }
+        }
+    }
+}

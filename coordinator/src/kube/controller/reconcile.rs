@@ -1,0 +1,288 @@
+//! A LoadTest, what has to be done about it, and the API server that hears of it.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::step::{Next, Now, Then};
+use super::{MANAGER, Order, Runs, events, order, refused, status};
+use crate::kube::client::refusal;
+use crate::kube::resource::{FINALIZER, GROUP, KIND, LoadTest, PLURAL, Phase, Status, VERSION};
+use crate::kube::trigger::Triggers;
+
+/// A run that does not end holds a deletion up no longer.
+const HOLD_MAX: Duration = Duration::from_secs(60);
+
+/// Between two looks at a run that is being stopped.
+const HOLD_LOOK: Duration = Duration::from_secs(1);
+
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// Tries to set a finalizer while others write too.
+const CONFLICTS_MAX: u32 = 5;
+
+/// What all LoadTests share.
+pub(super) struct Shared {
+    pub client: Client,
+    pub runs: Arc<dyn Runs>,
+    pub triggers: Triggers,
+    /// By uid.
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// What is known of one, which its resource may not say yet.
+#[derive(Default)]
+struct Known {
+    by: String,
+    /// As it was written last, and when.
+    status: Option<(Status, Instant)>,
+    /// The run that was told to stop.
+    stopped: Option<String>,
+    failures: u32,
+}
+
+/// Why a LoadTest could not be seen to.
+#[derive(Debug)]
+pub(super) struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+impl Shared {
+    pub(super) fn new(client: Client, runs: Arc<dyn Runs>) -> Self {
+        Shared { triggers: Triggers::new(client.clone()), client, runs, known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, uid: &str) {
+        self.known().remove(uid);
+        self.triggers.forget(uid);
+    }
+
+    /// Stops the runs of LoadTests that are gone although they should have waited.
+    pub(super) fn sweep(&self, there: &dyn Fn(&str) -> bool) {
+        let gone: Vec<String> = self.known().keys().filter(|uid| !there(uid)).cloned().collect();
+        for uid in gone {
+            let Some(known) = self.known().remove(&uid) else { continue };
+            self.triggers.forget(&uid);
+            let Some((status, _)) = known.status else { continue };
+            if let Some(run) = status.run.filter(|_| !status.phase.is_some_and(Phase::is_over)) {
+                self.runs.stop(&run, &format!("{} is gone", known.by));
+            }
+        }
+    }
+}
+
+/// What is done after an error.
+pub(super) fn after(test: &LoadTest, shared: &Shared) -> Action {
+    let mut known = shared.known();
+    let known = known.entry(test.uid().unwrap_or_default()).or_default();
+    let pause = BACKOFF_FIRST * 2_u32.saturating_pow(known.failures.min(6));
+    known.failures += 1;
+    Action::requeue(pause.min(BACKOFF_MAX))
+}
+
+/// Sees to a LoadTest.
+///
+/// # Errors
+/// What the API server said no to.
+pub(super) async fn reconcile(test: Arc<LoadTest>, shared: Arc<Shared>) -> Result<Action, Failed> {
+    let uid = test.uid().unwrap_or_default();
+    let action = One { test: &test, shared: &shared, uid: &uid }.reconcile().await?;
+    if let Some(known) = shared.known().get_mut(&uid) {
+        known.failures = 0;
+    }
+    Ok(action)
+}
+
+struct One<'a> {
+    test: &'a LoadTest,
+    shared: &'a Shared,
+    uid: &'a str,
+}
+
+impl One<'_> {
+    async fn reconcile(&self) -> Result<Action, Failed> {
+        let (before, since) = self.before();
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = Now { test: self.test, before: &before, now: &now };
+        let next = self.next(now);
+        if let Some((run, reason)) = next.stop {
+            self.stop(&run, &reason);
+        }
+        match next.then {
+            Then::Nothing => Ok(Action::await_change()),
+            Then::Hold if self.held() < HOLD_MAX => Ok(Action::requeue(HOLD_LOOK)),
+            Then::Hold | Then::LetGo => {
+                self.finalizer(false).await?;
+                self.shared.forget(self.uid);
+                Ok(Action::await_change())
+            }
+            Then::Submit(order) => {
+                if !self.finalizer(true).await? {
+                    return Ok(Action::await_change());
+                }
+                let status = self.submit(now, *order);
+                self.show(&before, status, since).await
+            }
+            Then::Show(status) => self.show(&before, *status, since).await,
+        }
+    }
+
+    fn next(&self, now: Now<'_>) -> Next {
+        let asked = Cell::new(false);
+        let next = now.next(self.shared.runs.as_ref(), |service| {
+            asked.set(true);
+            self.shared.triggers.state(self.uid, &self.test.namespace().unwrap_or_default(), service)
+        });
+        if !asked.get() {
+            self.shared.triggers.forget(self.uid);
+        }
+        next
+    }
+
+    /// The last status, and how long ago it was written if that was here.
+    fn before(&self) -> (Status, Option<Duration>) {
+        let mut all = self.shared.known();
+        let known = all.entry(self.uid.to_owned()).or_default();
+        known.by = order::by(self.test);
+        match &known.status {
+            Some((status, at)) => (status.clone(), Some(at.elapsed())),
+            None => (self.test.status.clone().unwrap_or_default(), None),
+        }
+    }
+
+    /// Each run is told once.
+    fn stop(&self, run: &str, reason: &str) {
+        let mut all = self.shared.known();
+        let known = all.entry(self.uid.to_owned()).or_default();
+        if known.stopped.as_deref() != Some(run) {
+            known.stopped = Some(run.to_owned());
+            self.shared.runs.stop(run, reason);
+        }
+    }
+
+    /// For how long the deletion has been waiting.
+    fn held(&self) -> Duration {
+        let since = self.test.metadata.deletion_timestamp.as_ref().map(|time| time.0);
+        let held = since.map(|since| jiff::Timestamp::now().duration_since(since));
+        held.and_then(|held| held.try_into().ok()).unwrap_or_default()
+    }
+
+    fn submit(&self, now: Now<'_>, order: Order) -> Status {
+        let runs = self.shared.runs.as_ref();
+        match runs.submit(order.clone()) {
+            Ok(run) => now.submitted(&order, &run, runs),
+            Err(refused) => now.refused(&order, &refused),
+        }
+    }
+
+    async fn show(&self, before: &Status, status: Status, since: Option<Duration>) -> Result<Action, Failed> {
+        let goes_on = status.run.is_some() && !status.phase.is_some_and(Phase::is_over);
+        match status::due(before, &status, since) {
+            Some(Duration::ZERO) => {
+                if !self.write(&status).await? {
+                    return Ok(Action::await_change());
+                }
+                for told in events::between(before, &status) {
+                    events::tell(&self.shared.client, self.test, &told).await;
+                }
+            }
+            Some(later) => return Ok(Action::requeue(later)),
+            None => {}
+        }
+        if !goes_on {
+            self.finalizer(false).await?;
+        }
+        Ok(Action::await_change())
+    }
+
+    fn api(&self) -> Api<LoadTest> {
+        Api::namespaced(self.shared.client.clone(), &self.test.namespace().unwrap_or_default())
+    }
+
+    fn failed(&self, what: &str, error: &kube::Error, verbs: &'static [&'static str], resource: &str) -> Failed {
+        let why = refused::explain(error, verbs, resource, self.test.namespace().as_deref());
+        Failed(format!("{what}: {why}"))
+    }
+
+    /// Writes the status; false where the resource is gone.
+    async fn write(&self, status: &Status) -> Result<bool, Failed> {
+        let name = self.test.name_any();
+        let patch = json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "kind": KIND,
+            "metadata": { "name": name, "uid": self.uid },
+            "status": status,
+        });
+        let parameters = PatchParams::apply(MANAGER).force();
+        match self.api().patch_status(&name, &parameters, &Patch::Apply(patch)).await {
+            Ok(_) => {
+                let mut all = self.shared.known();
+                let known = all.entry(self.uid.to_owned()).or_default();
+                known.status = Some((status.clone(), Instant::now()));
+                Ok(true)
+            }
+            // Another one of its name has another uid.
+            Err(error) if matches!(refusal::code(&error), Some(404 | 409)) => Ok(false),
+            Err(error) => {
+                let resource = format!("{PLURAL}.{GROUP}/status");
+                Err(self.failed("its status can't be written", &error, &["get", "update", "patch"], &resource))
+            }
+        }
+    }
+
+    /// Sees to it that the finalizer is there, or is not; false where the resource is gone.
+    async fn finalizer(&self, wanted: bool) -> Result<bool, Failed> {
+        let name = self.test.name_any();
+        let mut current = self.test.clone();
+        for _ in 0..CONFLICTS_MAX {
+            let mut finalizers = current.metadata.finalizers.clone().unwrap_or_default();
+            if finalizers.iter().any(|own| own == FINALIZER) == wanted {
+                return Ok(true);
+            }
+            finalizers.retain(|own| own != FINALIZER);
+            if wanted {
+                finalizers.push(FINALIZER.to_owned());
+            }
+            let version = current.resource_version();
+            let patch = json!({ "metadata": { "resourceVersion": version, "finalizers": finalizers } });
+            let result = self.api().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+            let error = match result {
+                Ok(_) => return Ok(true),
+                Err(error) => error,
+            };
+            match refusal::code(&error) {
+                Some(404) => return Ok(false),
+                Some(409) => match self.api().get_opt(&name).await {
+                    Ok(Some(fresh)) if fresh.uid().as_deref() == Some(self.uid) => current = fresh,
+                    Ok(_) => return Ok(false),
+                    Err(error) => return Err(self.failed("it can't be read", &error, &["get"], &resource())),
+                },
+                _ => return Err(self.failed("its finalizer can't be set", &error, &["update", "patch"], &resource())),
+            }
+        }
+        Err(Failed("its finalizer can't be set: others write it all the time".to_owned()))
+    }
+}
+
+fn resource() -> String {
+    format!("{PLURAL}.{GROUP}")
+}

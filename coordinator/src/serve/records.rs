@@ -1,0 +1,159 @@
+//! What a coordinator knows again after a restart: a file for each test that was submitted, and one with what was merged of
+//! each that goes on. Files hold secrets while their test waits: they are their owner's alone.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::job::{Job, Outcome, State};
+use super::{Checked, Submission};
+use crate::store::{Entry, Kind};
+
+/// Tests that are over and still known by their key and outcome.
+const OVER_MAX: usize = 1000;
+
+/// A file.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Record {
+    pub run: String,
+    pub test: String,
+    pub kind: Kind,
+    pub targets: Vec<String>,
+    pub by: String,
+    pub key: String,
+    pub workers: Option<usize>,
+    pub submitted: Timestamp,
+    pub started: Option<Timestamp>,
+    pub submission: Option<Submission>,
+    pub outcome: Option<Outcome>,
+}
+
+/// What was merged of a run.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    pub entry: Entry,
+    pub document: String,
+}
+
+/// The folder.
+pub(super) struct Records {
+    jobs: PathBuf,
+    checkpoints: PathBuf,
+}
+
+impl Record {
+    pub(super) fn of(job: &Job) -> Self {
+        Record {
+            run: job.run.clone(),
+            test: job.checked.test.clone(),
+            kind: job.checked.kind,
+            targets: job.checked.targets.clone(),
+            by: job.by.clone(),
+            key: job.key.clone(),
+            workers: job.workers,
+            submitted: job.submitted,
+            started: job.started,
+            submission: job.submission.clone(),
+            outcome: match &job.state {
+                State::Over(outcome) => Some(outcome.clone()),
+                State::Queued { .. } | State::Going => None,
+            },
+        }
+    }
+
+    pub(super) fn checked(&self) -> Checked {
+        Checked { test: self.test.clone(), kind: self.kind, targets: self.targets.clone() }
+    }
+}
+
+impl Records {
+    /// # Errors
+    /// A sentence: the folder can't be used, and what to do.
+    pub(super) fn open(folder: &Path) -> Result<Self, String> {
+        let records = Records { jobs: folder.join("jobs"), checkpoints: folder.join("checkpoints") };
+        match records.trouble() {
+            None => Ok(records),
+            Some(why) => Err(format!("{why}: name another state folder with --state DIR")),
+        }
+    }
+
+    /// Why nothing can be remembered now.
+    pub(super) fn trouble(&self) -> Option<String> {
+        [&self.jobs, &self.checkpoints].into_iter().find_map(|folder| {
+            let usable = fs::create_dir_all(folder).and_then(|()| {
+                write(&folder.join(".new"), b"x")?;
+                fs::remove_file(folder.join(".new"))
+            });
+            usable.err().map(|error| format!("the state folder {} can't be written ({error})", folder.display()))
+        })
+    }
+
+    /// All records, the oldest first, and what can't be read.
+    pub(super) fn read(&self) -> (Vec<Record>, Vec<String>) {
+        let (mut records, mut warnings) = (Vec::new(), Vec::new());
+        for path in files(&self.jobs) {
+            match read::<Record>(&path) {
+                Ok(record) => records.push(record),
+                Err(error) => warnings.push(format!("{} is skipped: {error}", path.display())),
+            }
+        }
+        records.sort_by(|a, b| a.run.cmp(&b.run));
+        let over: Vec<String> =
+            records.iter().filter(|record| record.outcome.is_some()).map(|record| record.run.clone()).collect();
+        for run in over.iter().take(over.len().saturating_sub(OVER_MAX)) {
+            self.forget(run);
+        }
+        (records, warnings)
+    }
+
+    pub(super) fn put(&self, record: &Record) -> Result<(), String> {
+        put(&self.jobs, &record.run, record)
+    }
+
+    pub(super) fn forget(&self, run: &str) {
+        // What stays is read again and forgotten then.
+        let _ = fs::remove_file(self.jobs.join(format!("{run}.json")));
+        self.drop_checkpoint(run);
+    }
+
+    pub(super) fn put_checkpoint(&self, run: &str, checkpoint: &Checkpoint) -> Result<(), String> {
+        put(&self.checkpoints, run, checkpoint)
+    }
+
+    pub(super) fn checkpoint(&self, run: &str) -> Option<Checkpoint> {
+        read(&self.checkpoints.join(format!("{run}.json"))).ok()
+    }
+
+    pub(super) fn drop_checkpoint(&self, run: &str) {
+        let _ = fs::remove_file(self.checkpoints.join(format!("{run}.json")));
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+fn put<T: Serialize>(folder: &Path, run: &str, value: &T) -> Result<(), String> {
+    let text = serde_json::to_vec(value).map_err(|error| error.to_string())?;
+    let (part, whole) = (folder.join(format!("{run}.part")), folder.join(format!("{run}.json")));
+    write(&part, &text).and_then(|()| fs::rename(&part, &whole)).map_err(|error| {
+        let _ = fs::remove_file(&part);
+        format!("{} can't be written: {error}", whole.display())
+    })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}

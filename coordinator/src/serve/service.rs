@@ -1,0 +1,488 @@
+//! The service itself: submissions come in, begin in their turn, and end; whoever wants to can follow.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::attendance::Attendance;
+use super::job::{Figures, Job, Outcome, State};
+use super::metrics::{self, Exposition, Registry, Running};
+use super::queue::{self, Turn};
+use super::records::{Checkpoint, Record, Records};
+use super::{Execute, Failed, Finished, Refusal, Submission, pool};
+use crate::grid::{Snapshot, StopReason};
+use crate::store::{Entry, Kind};
+
+/// Tests that may wait.
+const QUEUE_MAX: usize = 100;
+
+/// Tests that are over and still known.
+const OVER_MAX: usize = 1000;
+
+/// Documents that stay in memory for those who follow: a store may be far away, or full.
+const DOCUMENTS_MAX: usize = 8;
+
+/// At the end, runs may take so long to stop and to be kept.
+const END_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What was merged of a run that was broken off is not all that it measured.
+const BROKEN_OFF: u8 = 4;
+
+/// How the service is set up.
+pub struct Settings {
+    /// Where it remembers what was submitted; without it a restart forgets.
+    pub state: Option<PathBuf>,
+    pub pool: pool::Handle,
+    pub executor: Arc<dyn Execute>,
+}
+
+/// A submission that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    pub run: String,
+    /// It was there already, by its key.
+    pub known: bool,
+}
+
+/// A coordinator in service. Clones are the same one.
+#[derive(Clone)]
+pub struct Service {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    jobs: Mutex<BTreeMap<String, Job>>,
+    changed: watch::Sender<u64>,
+    over: watch::Sender<u64>,
+    pool: pool::Handle,
+    executor: Arc<dyn Execute>,
+    records: Option<Records>,
+    runtime: tokio::runtime::Handle,
+    ending: AtomicBool,
+    registry: Mutex<Registry>,
+}
+
+impl Service {
+    /// Starts it, and takes up what an earlier life left. Needs a runtime.
+    ///
+    /// # Errors
+    /// A sentence: the state folder can't be used.
+    pub fn start(settings: Settings) -> Result<Service, String> {
+        let records = settings.state.as_deref().map(Records::open).transpose()?;
+        let inner = Arc::new(Inner {
+            jobs: Mutex::new(BTreeMap::new()),
+            changed: watch::channel(0).0,
+            over: watch::channel(0).0,
+            pool: settings.pool,
+            executor: settings.executor,
+            records,
+            runtime: tokio::runtime::Handle::current(),
+            ending: AtomicBool::new(false),
+            registry: Mutex::default(),
+        });
+        // What was broken off is kept as runs are: in a thread that may wait.
+        let taken_up = std::thread::scope(|scope| scope.spawn(|| inner.take_up()).join());
+        taken_up.map_err(|_| "what an earlier life left could not be taken up".to_owned())?;
+        let service = Service { inner };
+        let mut workers = service.inner.pool.watch();
+        let weak = Arc::downgrade(&service.inner);
+        tokio::spawn(async move {
+            while workers.changed().await.is_ok() {
+                let Some(inner) = weak.upgrade() else { return };
+                inner.touch();
+                inner.schedule();
+            }
+        });
+        Ok(service)
+    }
+
+    /// Takes a submission.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn submit(&self, submission: Submission) -> Result<Submitted, Refusal> {
+        let inner = &self.inner;
+        if let Some(run) = self.by_key(&submission.key) {
+            return Ok(Submitted { run, known: true });
+        }
+        let checked = inner.executor.check(&submission)?;
+        if inner.ending.load(Ordering::Relaxed) {
+            return Err(Refusal::Busy("the coordinator is ending".to_owned()));
+        }
+        let run = ulid::Ulid::generate().to_string();
+        {
+            let mut jobs = inner.jobs();
+            let waiting = jobs.values().filter(|job| matches!(job.state, State::Queued { .. })).count();
+            if waiting >= QUEUE_MAX {
+                return Err(Refusal::Busy(format!("{waiting} tests wait already: try again when fewer do")));
+            }
+            let mut job = Job::new(run.clone(), checked, submission, Timestamp::now());
+            if let Some(why) = inner.remember(&job) {
+                job.say(&format!("warning: a restart of the coordinator would forget this test: {why}"));
+            }
+            jobs.insert(run.clone(), job);
+        }
+        tracing::info!("run {run} was submitted");
+        inner.schedule();
+        Ok(Submitted { run, known: false })
+    }
+
+    /// The run that was submitted with this key.
+    pub fn by_key(&self, key: &str) -> Option<String> {
+        let jobs = self.inner.jobs();
+        let mut named = jobs.values().filter(|job| !key.is_empty() && job.key == key);
+        named.next().map(|job| job.run.clone())
+    }
+
+    /// Stops a run, or takes it out of the queue. Without a name: the one that goes on. Returns which, or nothing if
+    /// there is none.
+    pub fn stop(&self, run: &str, reason: &str) -> Option<String> {
+        let mut jobs = self.inner.jobs();
+        let run = match run {
+            "" => jobs.values().find(|job| matches!(job.state, State::Going)).map(|job| job.run.clone())?,
+            run => run.to_owned(),
+        };
+        let job = jobs.get_mut(&run)?;
+        match job.state {
+            State::Going => {
+                let reason = StopReason::Operator(reason.to_owned());
+                job.stop.send_if_modified(|stop| stop.is_none() && stop.replace(reason).is_none());
+            }
+            State::Queued { .. } => {
+                let message = format!("stopped by an operator before it began: {reason}");
+                self.inner.end(job, Err(Failed { exit_code: 4, message }));
+            }
+            State::Over(_) => {}
+        }
+        drop(jobs);
+        self.inner.touch();
+        self.inner.schedule();
+        Some(run)
+    }
+
+    /// Is marked whenever anything may have changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changed.subscribe()
+    }
+
+    /// Is marked whenever a test is over.
+    pub fn endings(&self) -> watch::Receiver<u64> {
+        self.inner.over.subscribe()
+    }
+
+    /// Why no test could be taken now.
+    pub fn trouble(&self) -> Option<String> {
+        if self.inner.ending.load(Ordering::Relaxed) {
+            return Some("the coordinator is ending".to_owned());
+        }
+        self.inner.records.as_ref().and_then(|records| records.trouble())
+    }
+
+    pub fn workers(&self) -> Vec<pool::Pooled> {
+        self.inner.pool.workers()
+    }
+
+    /// What of a result the store need not have yet.
+    pub fn document(&self, run: &str) -> Option<String> {
+        match &self.inner.jobs().get(run)?.state {
+            State::Over(outcome) => outcome.document.clone(),
+            State::Queued { .. } | State::Going => None,
+        }
+    }
+
+    /// The metrics in the format that an Accept header asks for.
+    pub fn metrics(&self, accept: Option<&str>) -> Exposition {
+        let view = self.view(&[]);
+        let state = |state: &str| view.workers.iter().filter(|worker| worker.state == state).count();
+        let running = view.running.iter().map(|running| Running {
+            run: running.run.clone(),
+            test: running.test.clone(),
+            kind: if running.kind == Kind::Run { "run" } else { "capacity" },
+            phase: running.phase,
+            planned_rate: running.rate.planned,
+            achieved_rate: running.rate.achieved,
+            in_flight: running.in_flight,
+            waiting: running.waiting,
+        });
+        let figures = metrics::Figures {
+            workers: metrics::Workers { idle: state("idle"), busy: state("busy"), away: state("away") },
+            queued: view.queued.len(),
+            running: running.collect(),
+        };
+        self.inner.registry().exposition(&figures, accept)
+    }
+
+    /// How a test ended.
+    pub fn outcome(&self, run: &str) -> Option<Outcome> {
+        match &self.inner.jobs().get(run)?.state {
+            State::Over(outcome) => Some(outcome.clone()),
+            State::Queued { .. } | State::Going => None,
+        }
+    }
+
+    /// Ends in order: what goes on is stopped, reported and kept, what waits stays in the records.
+    pub async fn end(&self) {
+        self.inner.ending.store(true, Ordering::Relaxed);
+        for job in self.inner.jobs().values().filter(|job| matches!(job.state, State::Going)) {
+            job.stop.send_if_modified(|stop| stop.is_none() && stop.replace(StopReason::BrokenOff).is_none());
+        }
+        let mut over = self.endings();
+        let all_over = async {
+            while self.inner.jobs().values().any(|job| matches!(job.state, State::Going)) {
+                if over.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(END_PATIENCE, all_over).await.is_err() {
+            tracing::warn!("a run did not end in time: after the restart it is reported as broken off");
+        }
+    }
+
+    pub(super) fn jobs(&self) -> MutexGuard<'_, BTreeMap<String, Job>> {
+        self.inner.jobs()
+    }
+}
+
+impl Inner {
+    pub(super) fn jobs(&self) -> MutexGuard<'_, BTreeMap<String, Job>> {
+        // A thread that panicked ends the process; what it held is whole all the same.
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn touch(&self) {
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(super) fn change(&self, run: &str, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.jobs().get_mut(run) {
+            change(job);
+        }
+        self.touch();
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn measured(&self, run: &str, totals: &metrics::Totals) {
+        let named = self.jobs().get(run).map(|job| (job.checked.test.clone(), job.probe.map_or(0, |probe| probe.0)));
+        if let Some((test, probe)) = named {
+            self.registry().progress(run, &test, probe, totals);
+        }
+    }
+
+    pub(super) fn checkpoint(&self, run: &str, entry: &Entry, document: &str) {
+        let Some(records) = &self.records else { return };
+        let checkpoint = Checkpoint { entry: entry.clone(), document: document.to_owned() };
+        if let Err(why) = records.put_checkpoint(run, &checkpoint) {
+            tracing::warn!("run {run}: a restart now would lose what was merged: {why}");
+        }
+    }
+
+    /// Why it could not be remembered.
+    fn remember(&self, job: &Job) -> Option<String> {
+        let why = self.records.as_ref()?.put(&Record::of(job)).err()?;
+        tracing::warn!("run {}: {why}", job.run);
+        Some(why)
+    }
+
+    /// What an earlier life left: what waited waits again, what went on is broken off.
+    fn take_up(&self) {
+        let Some(records) = &self.records else { return };
+        let (found, warnings) = records.read();
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let mut jobs = self.jobs();
+        for record in found {
+            let mut job = job_of(&record);
+            match (record.outcome, record.submission) {
+                (Some(outcome), _) => job.state = State::Over(outcome),
+                (None, Some(submission)) if record.started.is_none() => job.submission = Some(submission),
+                (None, _) => {
+                    job.state = State::Over(self.broken_off(records, &job.run));
+                    self.remember(&job);
+                    records.drop_checkpoint(&job.run);
+                }
+            }
+            jobs.insert(job.run.clone(), job);
+        }
+    }
+
+    fn broken_off(&self, records: &Records, run: &str) -> Outcome {
+        let message = "broken off: the coordinator ended while it was going on";
+        tracing::warn!("run {run} was {message}");
+        let mut outcome = Outcome {
+            exit_code: BROKEN_OFF,
+            message: format!("{message}, and nothing of it had been merged yet"),
+            warning: String::new(),
+            figures: None,
+            ended: Timestamp::now(),
+            document: None,
+        };
+        if let Some(Checkpoint { entry, document }) = records.checkpoint(run) {
+            outcome.message.clear();
+            outcome.warning = format!("{message}; the report has what was merged until shortly before");
+            outcome.figures = Some(Figures::of(&entry));
+            if let Err(why) = self.executor.keep(&entry, &document) {
+                outcome.warning += &format!("; it is not in the store: {why}");
+                outcome.document = Some(document);
+            }
+        }
+        outcome
+    }
+
+    /// Lets begin whoever's turn it is.
+    pub(super) fn schedule(self: &Arc<Self>) {
+        if self.ending.load(Ordering::Relaxed) {
+            return;
+        }
+        loop {
+            let mut jobs = self.jobs();
+            let going: Vec<queue::Place> =
+                jobs.values().filter(|job| matches!(job.state, State::Going)).map(Job::place).collect();
+            // A search has its workers also between two probes.
+            let given: usize = going.iter().filter_map(|place| place.workers).sum();
+            let mut workers = pool::count(&self.pool.workers());
+            workers.idle = workers.idle.min(workers.all.saturating_sub(given));
+            if !going.is_empty() {
+                // Who comes back is that run's.
+                workers.returning = 0;
+            }
+            let waiting: Vec<queue::Place> =
+                jobs.values().filter(|job| matches!(job.state, State::Queued { .. })).map(Job::place).collect();
+            let mut begins = None;
+            for (place, turn) in waiting.iter().zip(queue::turns(&waiting, &going, workers)) {
+                let Some(job) = jobs.get_mut(&place.run) else { continue };
+                match turn {
+                    Turn::Begins(count) => begins = Some((place.run.clone(), count)),
+                    Turn::Waits(why) => job.state = State::Queued { why },
+                }
+            }
+            let Some((run, count)) = begins else { break };
+            if let Some(job) = jobs.get_mut(&run) {
+                self.begin(job, count);
+            }
+        }
+        self.touch();
+    }
+
+    fn begin(self: &Arc<Self>, job: &mut Job, workers: usize) {
+        let Some(submission) = job.submission.clone() else { return };
+        job.state = State::Going;
+        job.started = Some(Timestamp::now());
+        job.workers = Some(workers);
+        self.remember(job);
+        let snapshots = watch::channel(Snapshot::default()).0;
+        self.follow(&job.run, snapshots.subscribe());
+        let attendance = Arc::new(Attendance {
+            run: job.run.clone(),
+            workers,
+            pool: self.pool.clone(),
+            stop: job.stop.subscribe(),
+            snapshots,
+            service: Arc::downgrade(self),
+        });
+        let (inner, run) = (Arc::clone(self), job.run.clone());
+        let began = std::thread::Builder::new().name("run".to_owned()).spawn(move || {
+            let ended = inner.executor.execute(submission, attendance);
+            if let Some(job) = inner.jobs().get_mut(&run) {
+                inner.end(job, ended);
+            }
+            inner.tidy();
+            inner.over.send_modify(|count| *count = count.wrapping_add(1));
+            inner.schedule();
+        });
+        if let Err(error) = began {
+            self.end(job, Err(Failed { exit_code: 4, message: format!("no thread for it: {error}") }));
+        }
+    }
+
+    /// Takes a run's snapshots up until it is over.
+    fn follow(self: &Arc<Self>, run: &str, mut snapshots: watch::Receiver<Snapshot>) {
+        let (weak, run) = (Arc::downgrade(self), run.to_owned());
+        self.runtime.spawn(async move {
+            while snapshots.changed().await.is_ok() {
+                let snapshot = snapshots.borrow_and_update().clone();
+                let Some(inner) = weak.upgrade() else { return };
+                inner.change(&run, |job| job.take(snapshot));
+            }
+        });
+    }
+
+    fn end(&self, job: &mut Job, ended: Result<Finished, Failed>) {
+        let now = Timestamp::now();
+        let outcome = match ended {
+            Ok(finished) => Outcome {
+                exit_code: finished.exit_code,
+                message: String::new(),
+                warning: finished.warning.unwrap_or_default(),
+                figures: Some(Figures::of(&finished.entry)),
+                ended: now,
+                document: Some(finished.document),
+            },
+            Err(failed) => Outcome {
+                exit_code: failed.exit_code,
+                message: failed.message,
+                warning: String::new(),
+                figures: None,
+                ended: now,
+                document: None,
+            },
+        };
+        let quantile = |q: f64, latency: Option<f64>| latency.map(|latency| (q, latency));
+        let figures = outcome.figures.as_ref();
+        let latency = figures.map(|figures| [quantile(0.5, figures.p50), quantile(0.99, figures.p99)]);
+        let ended = metrics::Ended {
+            verdict: figures.map_or_else(|| "error".to_owned(), |figures| figures.verdict.clone()),
+            at: now.as_millisecond() as f64 / 1e3,
+            latency: latency.into_iter().flatten().flatten().collect(),
+        };
+        self.registry().over(&job.run, &job.checked.test, ended);
+        tracing::info!("run {} is over (exit code {}) {}", job.run, outcome.exit_code, outcome.message);
+        job.state = State::Over(outcome);
+        job.submission = None;
+        job.seconds.clear();
+        self.remember(job);
+        if let Some(records) = &self.records {
+            records.drop_checkpoint(&job.run);
+        }
+    }
+
+    /// Lets go of what nobody will ask for any more.
+    pub(super) fn tidy(&self) {
+        let mut jobs = self.jobs();
+        let over: Vec<String> =
+            jobs.values().filter(|job| matches!(job.state, State::Over(_))).map(|job| job.run.clone()).collect();
+        for run in over.iter().take(over.len().saturating_sub(DOCUMENTS_MAX)) {
+            if let Some(State::Over(outcome)) = jobs.get_mut(run).map(|job| &mut job.state)
+                && outcome.warning.is_empty()
+            {
+                outcome.document = None;
+            }
+        }
+        for run in over.iter().take(over.len().saturating_sub(OVER_MAX)) {
+            jobs.remove(run);
+            self.records.iter().for_each(|records| records.forget(run));
+        }
+    }
+}
+
+fn job_of(record: &Record) -> Job {
+    let empty = Submission {
+        test: super::Source::Resource { name: record.test.clone(), text: String::new() },
+        search: None,
+        workers: record.workers,
+        how: super::How::default(),
+        key: record.key.clone(),
+        by: record.by.clone(),
+    };
+    let mut job = Job::new(record.run.clone(), record.checked(), empty, record.submitted);
+    job.submission = None;
+    job.started = record.started;
+    job
+}

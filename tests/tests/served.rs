@@ -1,0 +1,300 @@
+//! A coordinator in service: who asks it, what it takes, and what it does when something breaks.
+
+use std::fs;
+use std::path::Path;
+
+use loadgrid_tests::program::{Demo, Running, loadgrid};
+use loadgrid_tests::served::{Served, get, idle};
+use loadgrid_tests::{alone, scratch};
+use rustix::process::Signal;
+use serde_json::Value;
+
+fn report(stdout: &str) -> Value {
+    serde_json::from_str(stdout).unwrap_or_else(|error| panic!("no report ({error}): {stdout}"))
+}
+
+/// The test's own run, by its name.
+fn running<'a>(state: &'a Value, test: &str) -> Option<&'a Value> {
+    state["running"].as_array().unwrap().iter().find(|run| run["test"] == test)
+}
+
+#[test]
+fn a_test_runs_on_the_pool_and_its_report_is_the_usual_one() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let grid = Served::start("served-run", &[], 2);
+    let url = demo.url();
+    let args = ["run", "--url", &url, "--rate", "200/s", "--duration", "3s", "--slo", "http/latency-p90 <= 1s"];
+    let done = grid.run(&[&args[..], &["--name", "first", "-o", "json"]].concat()).expect_code(0);
+    let first = report(&done.stdout);
+    assert_eq!(first["load"]["sent"], 600);
+    assert_eq!(demo.requests(), 600, "the target's own count");
+    assert_eq!(first["workers"].as_array().unwrap().len(), 2);
+    assert!(done.stderr.contains("is submitted to https://") && done.stderr.contains("left:"), "{}", done.stderr);
+
+    // The workers come back, and the next run has them all.
+    let again = grid.run(&[&args[..], &["--name", "second", "-o", "json"]].concat()).expect_code(0);
+    assert_eq!(report(&again.stdout)["workers"].as_array().unwrap().len(), 2);
+
+    // What is kept can be asked for from here.
+    let runs = grid.run(&["runs"]).expect_code(0).stdout;
+    assert!(runs.contains("first") && runs.contains("second"), "{runs}");
+    let id = first["run"].as_str().unwrap();
+    let kept = grid.run(&["report", id, "-o", "json"]).expect_code(0).stdout;
+    assert_eq!(report(&kept), first);
+    grid.run(&["baseline", "set", "first@latest"]).expect_code(0);
+    assert!(grid.run(&["runs", "first"]).expect_code(0).stdout.contains("baseline"));
+    grid.run(&["trend", "first"]).expect_code(3);
+    grid.run(&["compare", "first@latest", "second@latest"]).expect_code(2);
+    grid.run(&["rm", id]).expect_code(2).expect_words(&["is the baseline of 'first'"]);
+    grid.run(&["baseline", "clear", "first"]).expect_code(0);
+    grid.run(&["rm", id]).expect_code(0);
+    assert!(!grid.run(&["runs"]).expect_code(0).stdout.contains(id));
+
+    // Pages for people and for machines.
+    let second = report(&again.stdout)["run"].as_str().unwrap().to_owned();
+    let (head, page) = grid.get(&format!("/runs/{second}"));
+    assert!(head.starts_with("HTTP/1.1 200") && page.contains("<title>"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("content-security-policy: default-src 'none'"), "{head}");
+    assert!(grid.get("/runs/nothing").0.starts_with("HTTP/1.1 404"));
+    assert!(grid.get("/readyz").0.starts_with("HTTP/1.1 200"));
+    let metrics = grid.get("/metrics").1;
+    assert!(metrics.contains("loadgrid_requests_sent_total{test=\"second\"} 600"), "{metrics}");
+    assert!(metrics.contains("loadgrid_runs_total{test=\"first\",verdict=\"pass\"} 1"), "{metrics}");
+}
+
+#[test]
+fn a_search_runs_on_the_grid() {
+    let _alone = alone();
+    let demo = Demo::start(&["--latency", "fixed:2ms"]);
+    let grid = Served::start("served-capacity", &[], 1);
+    let search = ["--from", "500/s", "--max", "600/s", "--budget", "30s", "--probe", "3s", "--cool-down", "100ms"];
+    let test = ["--url", &demo.url(), "--slo", "http/latency-p90 <= 500ms", "-o", "json"].map(str::to_owned);
+    let args: Vec<&str> = ["capacity"].into_iter().chain(search).chain(test.iter().map(String::as_str)).collect();
+    let done = grid.run(&args).expect_code(0);
+    assert_eq!(report(&done.stdout)["verdict"], "at-least", "{}", done.stdout);
+    assert!(done.stderr.contains("probe 1: 500/s"), "{}", done.stderr);
+    assert!(grid.run(&["runs"]).expect_code(0).stdout.contains("capacity"));
+}
+
+#[test]
+fn one_test_at_a_time_on_a_target_and_others_beside_it() {
+    let _alone = alone();
+    let (demo, other) = (Demo::start(&[]), Demo::start(&[]));
+    let grid = Served::start("served-queue", &[], 2);
+    let load = ["--rate", "20/s", "--workers", "1", "-o", "json"];
+    let begin = |url: &str, name: &str, duration: &str| {
+        grid.begin(&[&["run", "--url", url, "--name", name, "--duration", duration][..], &load].concat())
+    };
+    let first = begin(&demo.url(), "first", "8s");
+    grid.await_state("the first runs", |state| running(state, "first").is_some_and(|run| run["phase"] == "running"));
+    let second = begin(&demo.url(), "second", "1s");
+    let state = grid.await_state("the second waits", |state| !state["queued"].as_array().unwrap().is_empty());
+    let why = state["queued"][0]["why"].as_str().unwrap();
+    assert!(why.contains("is taken by first"), "{why}");
+    let third = begin(&other.url(), "third", "1s").wait().expect_code(0);
+    assert!(running(&grid.state(), "first").is_some(), "the first still runs");
+    let (first, second) = (first.wait().expect_code(0), second.wait().expect_code(0));
+    assert!(second.stderr.contains("waiting: "), "{}", second.stderr);
+    let began = |done: &str| report(done)["started_at"].as_str().unwrap().to_owned();
+    assert!(began(&third.stdout) < began(&second.stdout));
+    assert_eq!(report(&first.stdout)["load"]["sent"], 160);
+}
+
+#[test]
+fn files_and_secrets_travel_with_the_test_and_the_coordinators_own_are_not_read() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let grid = Served::start("served-files", &[], 1);
+    let dir = scratch("served-files-test");
+    fs::write(dir.join("body.json"), "{\"sku\": 7}").unwrap();
+    fs::write(dir.join("secret"), "s3cret\n").unwrap();
+    let test = |body: &str| {
+        format!(
+            "apiVersion: loadgrid.dev/v1alpha1\nkind: LoadTest\nmetadata: {{name: files}}\nspec:\n  requests:\n    - http: \
+             {{url: '{}', method: POST, headers: {{Authorization: 'Bearer ${{file:{}}}'}}, body: {{file: {body}}}}}\n  \
+             load: {{rate: 50/s, duration: 1s}}\n",
+            demo.url(),
+            dir.join("secret").display(),
+        )
+    };
+    let path = dir.join("test.yaml");
+    fs::write(&path, test("body.json")).unwrap();
+    let path = path.display().to_string();
+    let done = grid.run(&["run", &path, "-o", "json"]).expect_code(0);
+    assert_eq!(report(&done.stdout)["total"]["errors"], 0);
+    assert!(!done.stdout.contains("s3cret"));
+    let kept = fs::read_dir(grid.dir.join("store/serve/jobs")).unwrap();
+    for file in kept {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        assert!(!text.contains("s3cret"), "secrets are not kept beyond the run: {text}");
+    }
+    // A mistake is found where the file is, with its place.
+    fs::write(&path, test("missing.json")).unwrap();
+    let done = grid.run(&["run", &path]).expect_code(2);
+    assert!(done.stderr.contains("test.yaml:") && done.stderr.contains("missing.json"), "{}", done.stderr);
+}
+
+#[test]
+fn what_is_not_allowed_is_refused_by_the_coordinator_and_by_the_worker() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let grid = Served::start("served-allow", &["--allow", "*.svc.cluster.local"], 1);
+    let done = grid.run(&["run", "--url", &demo.url(), "--rate", "10/s", "--duration", "1s"]).expect_code(2);
+    assert!(done.stderr.contains("outside the allow-list (*.svc.cluster.local)"), "{}", done.stderr);
+    assert_eq!(demo.requests(), 0);
+    // A worker has a list of its own.
+    let mut careful = Served::start("served-careful", &[], 0);
+    let certs = careful.dir.join("certs").display().to_string();
+    let own = ["--coordinator", &careful.url(), "--tls-dir", &certs, "--lanes", "1", "--allow", "10.0.0.0/8"]
+        .map(str::to_owned);
+    careful.workers.push(Running::start("loadgrid-worker", own));
+    careful.await_state("it joins", |state| idle(state) == 1);
+    let done = careful.run(&["run", "--url", &demo.url(), "--rate", "10/s", "--duration", "1s"]).expect_code(4);
+    assert!(done.stderr.contains("outside the allow-list (10.0.0.0/8)"), "{}", done.stderr);
+    assert_eq!(demo.requests(), 0);
+}
+
+#[test]
+fn a_coordinator_that_crashes_reports_what_was_merged_and_goes_on_with_what_waited() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let mut grid = Served::start("served-crash", &[], 1);
+    let url = demo.url();
+    let load = ["--url", &url, "--rate", "50/s", "-o", "json"];
+    let cut = grid.begin(&[&["run", "--name", "cut", "--duration", "60s"][..], &load].concat());
+    grid.await_state("it has been measured for a while", |state| {
+        running(state, "cut").is_some_and(|run| run["sent"].as_u64() > Some(200))
+    });
+    let waits = grid.begin(&[&["run", "--name", "waits", "--duration", "1s"][..], &load].concat());
+    grid.await_state("the other waits", |state| !state["queued"].as_array().unwrap().is_empty());
+    grid.crash();
+    // Both commands go on through the crash.
+    let cut = cut.wait().expect_code(4);
+    let broken = report(&cut.stdout);
+    assert!(broken["load"]["stopped"].as_str().unwrap().contains("broken off"), "{broken:#}");
+    assert!(broken["load"]["sent"].as_u64() > Some(90), "what was merged is there: {}", broken["load"]);
+    assert_ne!(broken["verdict"], "pass");
+    assert!(cut.stderr.contains("the grid is away") && cut.stderr.contains("broken off"), "{}", cut.stderr);
+    let waits = waits.wait().expect_code(0);
+    assert_eq!(report(&waits.stdout)["load"]["sent"], 50);
+    assert!(grid.run(&["runs"]).expect_code(0).stdout.contains("cut"), "it is kept");
+}
+
+#[test]
+fn a_command_that_is_cut_off_picks_its_run_up_again() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let grid = Served::start("served-attach", &[], 1);
+    let url = demo.url();
+    let done = grid.run(&["run", "--url", &url, "--rate", "20/s", "--duration", "4s", "--detach", "-q"]).expect_code(0);
+    let run = done.stdout.trim().to_owned();
+    assert_eq!(run.len(), 26, "{run}");
+    let mut follower = grid.begin(&["run", "--attach", &run, "-o", "json"]);
+    follower.await_stderr("left:");
+    follower.signal(Signal::KILL);
+    let done = grid.run(&["run", "--attach", &run, "-o", "json"]).expect_code(0);
+    assert_eq!(report(&done.stdout)["run"], run.as_str());
+    // Also long after its end.
+    let again = grid.run(&["run", "--attach", &run, "-o", "json"]).expect_code(0);
+    assert_eq!(again.stdout, done.stdout);
+    grid.run(&["run", "--attach", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]).expect_code(4).expect_words(&["no run"]);
+}
+
+#[test]
+fn ctrl_c_stops_the_run_on_the_grid() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let grid = Served::start("served-stop", &[], 1);
+    let mut command = grid.begin(&["run", "--url", &demo.url(), "--rate", "50/s", "--duration", "60s", "-o", "json"]);
+    command.await_stderr("57s left");
+    command.signal(Signal::INT);
+    let done = command.wait().expect_code(130);
+    let stopped = report(&done.stdout);
+    assert!(stopped["load"]["stopped"].as_str().unwrap().contains("interrupted"), "{stopped:#}");
+    grid.await_state("the worker is free again", |state| idle(state) == 1);
+}
+
+#[test]
+fn too_few_workers_and_foreign_certificates_are_told_apart() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let mut grid = Served::start("served-bad", &[], 1);
+    let url = demo.url();
+    let few = ["run", "--url", &url, "--rate", "10/s", "--duration", "1s", "--workers", "3", "--join-timeout", "1s"];
+    grid.run(&few).expect_code(4).expect_words(&["3 workers are wanted and 1 came"]);
+
+    let foreign = grid.dir.join("foreign").display().to_string();
+    loadgrid(&["certs", &foreign, "--name", "localhost", "--name", "127.0.0.1"]).expect_code(0);
+    let at = grid.url();
+    let asked = ["runs", "--grid", &at, "--tls-dir", &foreign];
+    loadgrid(&asked).expect_code(4).expect_words(&["is not reached"]);
+    grid.coordinator.await_stderr("certificate");
+
+    // A worker's certificate asks for nothing.
+    let certs = grid.dir.join("certs");
+    let role = grid.dir.join("role");
+    fs::create_dir_all(&role).unwrap();
+    for (from, to) in [("ca.pem", "ca.pem"), ("worker.pem", "operator.pem"), ("worker.key", "operator.key")] {
+        fs::copy(certs.join(from), role.join(to)).unwrap();
+    }
+    let role = role.display().to_string();
+    let asked = ["run", "--url", &url, "--rate", "1/s", "--duration", "1s", "--grid", &at, "--tls-dir", &role];
+    loadgrid(&asked)
+        .expect_code(4)
+        .expect_words(&["the worker's certificate was shown where the operator's is needed"]);
+    assert_eq!(demo.requests(), 0);
+}
+
+#[test]
+fn certificates_are_renewed_without_a_restart() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let mut grid = Served::start("served-renewed", &[], 1);
+    let (certs, renewed) = (grid.dir.join("certs"), grid.dir.join("renewed"));
+    loadgrid(&["certs", &renewed.display().to_string(), "--name", "localhost", "--name", "127.0.0.1"]).expect_code(0);
+    // First both CAs are trusted, then each side shows its new certificate, then the old CA goes.
+    let both = [fs::read(certs.join("ca.pem")).unwrap(), fs::read(renewed.join("ca.pem")).unwrap()].concat();
+    replace(&certs.join("ca.pem"), &both);
+    let run = |grid: &Served| {
+        let url = demo.url();
+        grid.run(&["run", "--url", &url, "--rate", "20/s", "--duration", "1s", "-o", "json"]).expect_code(0)
+    };
+    // Every run makes the worker dial anew, with what the files say then.
+    run(&grid);
+    for role in ["coordinator", "worker", "operator"] {
+        for end in ["pem", "key"] {
+            let name = format!("{role}.{end}");
+            replace(&certs.join(&name), &fs::read(renewed.join(&name)).unwrap());
+        }
+    }
+    run(&grid);
+    replace(&certs.join("ca.pem"), &fs::read(renewed.join("ca.pem")).unwrap());
+    run(&grid);
+    grid.coordinator.await_stderr("were renewed");
+    assert_eq!(demo.requests(), 60);
+}
+
+/// Written whole, as a mounted Secret changes.
+fn replace(path: &Path, bytes: &[u8]) {
+    let part = path.with_extension("part");
+    fs::write(&part, bytes).unwrap();
+    fs::rename(part, path).unwrap();
+}
+
+#[test]
+fn a_worker_says_whether_it_is_in_a_session() {
+    let grid = Served::start("served-health", &[], 0);
+    let certs = grid.dir.join("certs").display().to_string();
+    let own = ["--coordinator", &grid.url(), "--tls-dir", &certs, "--lanes", "1", "--health", "127.0.0.1:0"];
+    let mut worker = Running::start("loadgrid-worker", own.map(str::to_owned));
+    let line = worker.await_stderr("health");
+    let address =
+        line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().parse().unwrap();
+    grid.await_state("it joins", |state| idle(state) == 1);
+    assert!(get(address, "/healthz").0.starts_with("HTTP/1.1 200"));
+    assert!(get(address, "/readyz").0.starts_with("HTTP/1.1 200"));
+    drop(grid);
+    worker.await_stderr("no coordinator yet");
+    assert!(get(address, "/readyz").0.starts_with("HTTP/1.1 503"));
+}
