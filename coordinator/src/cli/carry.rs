@@ -157,7 +157,7 @@ async fn drive(prepared: Prepared, started_at: &str, ready: &[model::Ready]) -> 
         attendance.begins(about.into());
         let circumstance =
             Circumstance { started_at: started_at.to_owned(), confidence, ready: ready.to_vec(), outside: Vec::new() };
-        let checkpoint = checkpoint(Arc::clone(attendance), circumstance);
+        let checkpoint = checkpoint(Arc::clone(attendance), circumstance, plan.run == attendance.run());
         let (stop, snapshots) = (attendance.stop(), attendance.snapshots());
         let carried_out = grid::carry_out(plan, options, received, stop, snapshots, checkpoint).await;
         if let Ok(state) = &carried_out {
@@ -213,9 +213,13 @@ fn measured(results: &Results) -> metrics::Totals {
 }
 
 /// Leaves with the service what would be reported if the coordinator ended now.
-fn checkpoint(attendance: Arc<Attendance>, circumstance: Circumstance) -> Option<grid::Checkpoint> {
+/// A probe is no result of its own: of it the metrics alone are taken.
+fn checkpoint(attendance: Arc<Attendance>, circumstance: Circumstance, whole: bool) -> Option<grid::Checkpoint> {
     Some(Box::new(move |state| {
         attendance.measured(measured(&state.results));
+        if !whole {
+            return;
+        }
         let left = report(&state.broken_off(), &circumstance).and_then(|report| {
             let entry = crate::report::entry::of_run(&report)?;
             let document = serde_json::to_string(&report).map_err(|error| error.to_string())?;

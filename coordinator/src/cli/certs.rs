@@ -25,6 +25,8 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
          next: loadgrid run TEST.yaml --listen ADDRESS:7070 --workers N --tls-dir {dir}\n\
          and on each worker, with ca.pem, worker.pem and worker.key copied there:\n      \
          loadgrid-worker --coordinator https://NAME:7070 --tls-dir {dir}\n\
+         or, for a grid that stays: loadgrid serve --tls-dir {dir}, and with ca.pem, operator.pem and operator.key\n      \
+         loadgrid run TEST.yaml --grid https://NAME:7400 --tls-dir {dir}\n\
          keep ca.key to yourself: whoever has it can join",
         arguments.names.join(", ")
     ));

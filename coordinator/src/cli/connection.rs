@@ -35,6 +35,11 @@ pub(super) struct Where {
 }
 
 impl Where {
+    /// A coordinator by its address.
+    pub(super) fn at(url: &str) -> Self {
+        Where { grid: Some(url.to_owned()), ..Where::default() }
+    }
+
     pub(super) fn is_asked(&self) -> bool {
         self.grid.is_some() || self.kube.is_some()
     }
@@ -51,13 +56,18 @@ impl Client {
     /// # Errors
     /// An address or certificates that can't be used, or no such release.
     pub(super) async fn new(at: &Where, tls_dir: &Path, insecure: bool) -> Result<Self, Failure> {
+        Client::showing("operator", at, tls_dir, insecure).await
+    }
+
+    /// With the certificate of this role.
+    pub(super) async fn showing(role: &str, at: &Where, tls_dir: &Path, insecure: bool) -> Result<Self, Failure> {
         if let Some(release) = &at.kube {
             return Client::through(release, at.context.as_deref()).await;
         }
         let Some(url) = &at.grid else { return Err(Failure::usage("no grid is named: add --grid URL or --kube")) };
         let material = match insecure {
             true => None,
-            false => Some(tls::Files::in_dir(tls_dir, "operator").read().map_err(Failure::usage)?),
+            false => Some(tls::Files::in_dir(tls_dir, role).read().map_err(Failure::usage)?),
         };
         let endpoint = tls::endpoint(url, material).map_err(Failure::usage)?;
         let security = if insecure { " --insecure" } else { "" };
@@ -110,6 +120,11 @@ impl Client {
         Ok(self.control().watch(request).await?.into_inner())
     }
 
+    pub(super) async fn status(&self) -> Result<v1::StatusReply, Failure> {
+        let mut control = self.control();
+        Ok(self.answer(control.status(v1::StatusRequest {})).await?.into_inner())
+    }
+
     pub(super) async fn stop(&self, run: &str, reason: &str) -> Result<String, Failure> {
         let mut control = self.control();
         let asked = control.stop(v1::StopRequest { reason: reason.to_owned(), run: run.to_owned() });
@@ -143,6 +158,11 @@ impl Client {
 
     /// What an answer that is none means.
     pub(super) fn refused(&self, status: &Status) -> Failure {
+        if let Some(source) = std::error::Error::source(status) {
+            // No coordinator said it: it is what became of the connection.
+            let why = words(&innermost(source), &self.flags);
+            return Failure::not_carried_out(format!("{} is not reached: {why}", self.shown));
+        }
         let text = status_text(status);
         match status.code() {
             // Its place in the test is in front.
@@ -150,5 +170,52 @@ impl Client {
             Code::Unavailable => Failure::not_carried_out(format!("{} is not reached: {text}", self.shown)),
             _ => Failure::not_carried_out(format!("the coordinator refused: {text}")),
         }
+    }
+}
+
+/// The cause of all others: what stands around it says no more than that there was one.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
+}
+
+/// A cause with its mend, where it is of certificates.
+fn words(cause: &str, flags: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
+    let mend = if flags.contains("--insecure") && has(&["frame with invalid size", "HTTP/2 connection preface"]) {
+        "it does not speak plaintext: write https://, and leave --insecure out"
+    } else if has(&["CertificateExpired", "certificate expired", "Expired"]) {
+        "a certificate has expired: renew it (`loadgrid certs` makes new ones; the chart's tls.helm.rotate)"
+    } else if has(&["BadSignature", "UnknownIssuer"]) {
+        "the coordinator's certificate is of another CA than the folder's ca.pem: name the folder that was made with it (--tls-dir)"
+    } else if has(&["DecryptError", "UnknownCA", "UnknownCa", "BadCertificate", "CertificateUnknown"]) {
+        "the coordinator does not trust the operator's certificate: it is of another CA (--tls-dir)"
+    } else if has(&["NotValidForName", "not valid for name"]) {
+        "the coordinator's certificate is not for this name: `loadgrid certs DIR --name HOST`, or the chart's tls.extraNames"
+    } else {
+        return cause.to_owned();
+    };
+    format!("{mend} ({cause})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_with_its_mend() {
+        for (cause, part) in [
+            ("invalid peer certificate: BadSignature", "another CA than the folder's"),
+            ("received fatal alert: DecryptError", "does not trust the operator's"),
+            ("received fatal alert: CertificateExpired", "has expired"),
+            ("invalid peer certificate: NotValidForName", "--name HOST"),
+        ] {
+            let said = words(cause, "--grid https://h:7400");
+            assert!(said.contains(part) && said.ends_with(&format!("({cause})")), "{said}");
+        }
+        assert_eq!(words("Connection refused (os error 111)", ""), "Connection refused (os error 111)");
     }
 }

@@ -3,18 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use loadgrid_proto::v1;
-use loadgrid_proto::v1::control_client::ControlClient;
-use loadgrid_worker::tls;
-use tonic::transport::Channel;
 
+use super::connection::{Client, Where};
 use super::{Failure, Outcome, exit, output, runtime};
 
 #[derive(Args)]
 pub(super) struct Coordinator {
-    /// Where it listens.
-    #[arg(value_name = "https://HOST:PORT")]
-    url: String,
+    /// Where it listens; a served one may be named by --grid or --kube.
+    #[arg(value_name = "https://HOST:PORT", required_unless_present_any = ["grid", "kube"])]
+    url: Option<String>,
+    #[command(flatten)]
+    at: Where,
     /// The folder with ca.pem, operator.pem and operator.key.
     #[arg(long, value_name = "DIR", default_value = "certs", env = "LOADGRID_TLS_DIR")]
     tls_dir: PathBuf,
@@ -46,11 +45,11 @@ pub(super) struct StopArguments {
 
 pub(super) fn status(arguments: &StatusArguments) -> Outcome {
     runtime()?.block_on(async {
-        let mut client = connect(&arguments.coordinator).await?;
-        let status = client.status(v1::StatusRequest {}).await.map_err(refused)?.into_inner();
+        let status = arguments.coordinator.client().await?.status().await?;
+        let of = if status.run.is_empty() { String::new() } else { format!("run {}: ", status.run) };
         output::print(&format!(
-            "run {}: {}, {} workers, {} of {} requests sent, {} errors\n",
-            status.run, status.phase, status.workers, status.sent, status.planned, status.errors
+            "{of}{}, {} workers, {} of {} requests sent, {} errors\n",
+            status.phase, status.workers, status.sent, status.planned, status.errors
         ))?;
         Ok(exit::PASS)
     })
@@ -58,26 +57,18 @@ pub(super) fn status(arguments: &StatusArguments) -> Outcome {
 
 pub(super) fn stop(arguments: &StopArguments) -> Outcome {
     runtime()?.block_on(async {
-        let mut client = connect(&arguments.coordinator).await?;
-        let request = v1::StopRequest { reason: arguments.reason.clone(), run: arguments.run.clone() };
-        let stopped = client.stop(request).await.map_err(refused)?.into_inner();
-        output::print(&format!("run {} is told to stop\n", stopped.run))?;
+        let run = arguments.coordinator.client().await?.stop(&arguments.run, &arguments.reason).await?;
+        output::print(&format!("run {run} is told to stop\n"))?;
         Ok(exit::PASS)
     })
 }
 
-async fn connect(coordinator: &Coordinator) -> Result<ControlClient<Channel>, Failure> {
-    let material = match coordinator.insecure {
-        true => None,
-        false => Some(tls::Files::in_dir(&coordinator.tls_dir, &coordinator.role).read().map_err(Failure::usage)?),
-    };
-    let endpoint = tls::endpoint(&coordinator.url, material).map_err(Failure::usage)?;
-    let channel = tls::connect(endpoint).await;
-    let channel =
-        channel.map_err(|why| Failure::not_carried_out(format!("{} is not reached: {why}", coordinator.url)))?;
-    Ok(ControlClient::new(channel))
-}
-
-fn refused(status: tonic::Status) -> Failure {
-    Failure::not_carried_out(format!("the coordinator refused: {}", loadgrid_worker::session::status_text(&status)))
+impl Coordinator {
+    async fn client(&self) -> Result<Client, Failure> {
+        let at = match &self.url {
+            Some(url) => &Where::at(url),
+            None => &self.at,
+        };
+        Client::showing(&self.role, at, &self.tls_dir, self.insecure).await
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use loadgrid_worker::client::secure::Tls;
 use url::Url;
 
-use super::carry::Prepared;
+use super::carry::{Prepared, Workers};
 use super::{Failure, exit};
 use crate::kube::client::Cluster;
 use crate::kube::ready::{Condition, Met, Ready};
@@ -19,20 +19,29 @@ use crate::spec::{self, LoadTest};
 /// the test needs it no more.
 pub(super) async fn make_ready(prepared: &mut Prepared) -> Result<Vec<model::Ready>, Failure> {
     let Prepared { plan, workers, quiet, .. } = prepared;
+    let workers = &*workers;
     let say = |text: &str| {
         if !*quiet {
             workers.say(text);
         }
     };
+    let allowed = |host: &str, port: u16| match workers {
+        Workers::Lent(attendance) => attendance.allowed(host, port),
+        Workers::Embedded { .. } | Workers::Listen { .. } => Ok(()),
+    };
     tokio::select! {
-        done = whole(&mut plan.test, &say) => done,
+        done = whole(&mut plan.test, &say, &allowed) => done,
         () = workers.asked_to_end() => {
             Err(Failure { code: exit::INTERRUPTED, message: "interrupted before the load started".to_owned() })
         }
     }
 }
 
-async fn whole(test: &mut LoadTest, say: &dyn Fn(&str)) -> Result<Vec<model::Ready>, Failure> {
+async fn whole(
+    test: &mut LoadTest,
+    say: &dyn Fn(&str),
+    allowed: &dyn Fn(&str, u16) -> Result<(), String>,
+) -> Result<Vec<model::Ready>, Failure> {
     let conditions = std::mem::take(&mut test.ready);
     let outside = async { ready::wait(&conditions, say).await.map_err(Failure::not_carried_out) };
     let objects = std::mem::take(&mut test.objects);
@@ -40,6 +49,9 @@ async fn whole(test: &mut LoadTest, say: &dyn Fn(&str)) -> Result<Vec<model::Rea
     let (waited, (mut all, found)) = tokio::try_join!(outside, inside)?;
     if let Some(url) = found {
         aim(test, &url).map_err(Failure::not_carried_out)?;
+        for request in test.to_ksvc.iter().filter_map(|number| test.requests.get(*number)) {
+            allowed(&request.host, request.port).map_err(Failure::usage)?;
+        }
     }
     spec::complete::complete(test).await.map_err(|error| match error.elsewhere {
         true => Failure::not_carried_out(error),

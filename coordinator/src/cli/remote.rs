@@ -1,6 +1,7 @@
 //! `--grid` and `--kube`: a test that a served coordinator runs. It is submitted, followed and reported as one that runs
 //! here; who is cut off picks it up again.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,6 +16,7 @@ use super::connection::{Client, Where};
 use super::documents::Document;
 use super::reach::ReachFlags;
 use super::run::read_file;
+use super::store::KeepFlags;
 use super::{Failure, Outcome, capacity, exit, output, progress, run, runtime};
 use crate::grid::Snapshot;
 use crate::report::Format;
@@ -41,6 +43,11 @@ pub(super) struct RemoteFlags {
 }
 
 impl RemoteFlags {
+    /// Whether it is a run that was submitted before.
+    pub(super) fn is_attached(&self) -> bool {
+        self.attach.is_some()
+    }
+
     pub(super) fn is_asked(&self) -> bool {
         self.at.is_asked() || self.detach || self.attach.is_some()
     }
@@ -60,6 +67,7 @@ struct Errand<'a> {
 /// `loadgrid run --grid`.
 pub(super) fn run(arguments: &run::Arguments) -> Outcome {
     let (grid, report) = (arguments.grid(), arguments.report());
+    fits(grid, arguments.keep(), arguments.file())?;
     run::check_paths(report.formats().1)?;
     if grid.remote.attach.is_none() {
         // Mistakes are found here, before anybody else is asked.
@@ -77,9 +85,30 @@ pub(super) fn run(arguments: &run::Arguments) -> Outcome {
     errand.carry_out()
 }
 
+/// Flags that are for runs of this process alone.
+///
+/// # Errors
+/// The first of them.
+fn fits(grid: &run::GridFlags, keep: &KeepFlags, file: Option<&Path>) -> Result<(), Failure> {
+    if let Some(flag) = grid.of_own_workers() {
+        return Err(Failure::usage(format!("{flag} is for workers of this command: a served grid has its own")));
+    }
+    if let Some(flag) = keep.given() {
+        return Err(Failure::usage(format!("{flag} is for runs of this command: a served grid keeps results itself")));
+    }
+    match (&grid.remote.attach, file) {
+        (Some(run), Some(file)) => {
+            let file = file.display();
+            Err(Failure::usage(format!("--attach {run} follows a run that has its test already: leave {file} out")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `loadgrid capacity --grid`.
 pub(super) fn capacity(arguments: &capacity::Arguments, flags: Draft) -> Outcome {
     let (grid, quiet) = (arguments.grid(), arguments.is_quiet());
+    fits(grid, arguments.keep(), arguments.file())?;
     let errand = Errand {
         grid,
         file: arguments.file(),

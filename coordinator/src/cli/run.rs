@@ -105,6 +105,10 @@ impl Arguments {
         &self.grid
     }
 
+    pub(super) fn keep(&self) -> &KeepFlags {
+        &self.keep
+    }
+
     pub(super) fn report(&self) -> &ReportFlags {
         &self.report
     }
@@ -120,6 +124,12 @@ impl GridFlags {
             join_timeout: self.join_timeout.clone(),
             rejoin: self.rejoin.clone(),
         }
+    }
+
+    /// A flag that says where workers of this command come from.
+    pub(super) fn of_own_workers(&self) -> Option<&'static str> {
+        let listen = self.listen.is_some().then_some("--listen");
+        listen.or(self.lanes.is_some().then_some("--lanes"))
     }
 
     /// How many workers are asked for.

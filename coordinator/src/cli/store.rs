@@ -71,8 +71,25 @@ pub(super) struct Keeper {
 }
 
 impl KeepFlags {
+    /// A flag that was given; where a store is named by the environment, it is not meant for this command alone.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let store = self.store.store.is_some() && std::env::var_os("LOADGRID_STORE").is_none();
+        let flags = [
+            ("--no-store", self.no_store),
+            ("--store", store),
+            ("--keep", self.keep.is_some() && std::env::var_os("LOADGRID_KEEP").is_none()),
+            ("--keep-for", self.keep_for.is_some() && std::env::var_os("LOADGRID_KEEP_FOR").is_none()),
+        ];
+        flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+
     /// The store of a coordinator in service, which is nothing without one.
     pub(super) fn served(&self) -> Result<Keeper, Failure> {
+        if self.no_store {
+            return Err(Failure::usage(
+                "--no-store: a served grid keeps results: leave it out, or bound them by --keep",
+            ));
+        }
         let keep = keep(self.keep, self.keep_for.as_deref())?;
         let store = self.store.open()?;
         if let Location::Folder(folder) = store.location() {

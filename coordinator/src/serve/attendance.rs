@@ -77,6 +77,19 @@ impl Attendance {
         self.with(|inner| inner.change(&self.run, stop));
     }
 
+    /// Whether the coordinator itself ends.
+    pub fn is_broken_off(&self) -> bool {
+        matches!(*self.stop.borrow(), Some(StopReason::BrokenOff))
+    }
+
+    /// Whether a target that is known only now may be aimed at.
+    ///
+    /// # Errors
+    /// A sentence: it is outside the allow-list.
+    pub fn allowed(&self, host: &str, port: u16) -> Result<(), String> {
+        self.service.upgrade().map_or(Ok(()), |inner| inner.executor.allowed(host, port))
+    }
+
     /// Where the run's snapshots go.
     pub fn snapshots(&self) -> watch::Sender<Snapshot> {
         self.snapshots.clone()

@@ -153,6 +153,12 @@ pub trait Execute: Send + Sync {
     /// It was not carried out.
     fn execute(&self, submission: Submission, attendance: Arc<Attendance>) -> Result<Finished, Failed>;
 
+    /// Whether a target that is known only now may be aimed at.
+    ///
+    /// # Errors
+    /// A sentence: it is outside the allow-list.
+    fn allowed(&self, host: &str, port: u16) -> Result<(), String>;
+
     /// Keeps what was merged of a run that was broken off.
     ///
     /// # Errors

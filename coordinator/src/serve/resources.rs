@@ -36,6 +36,9 @@ impl Runs for Api {
         Some(match &job.state {
             State::Queued { why } => Progress::Queued { why: why.clone() },
             State::Going if job.snapshot.elapsed.is_none() && job.about.is_none() => Progress::Ready,
+            State::Going if job.snapshot.elapsed.is_none() && job.snapshot.joined < job.snapshot.wanted => {
+                Progress::Queued { why: format!("{} of {} workers joined", job.snapshot.joined, job.snapshot.wanted) }
+            }
             State::Going => {
                 let last = &job.snapshot.last_second;
                 Progress::Running {

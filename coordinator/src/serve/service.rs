@@ -60,7 +60,7 @@ pub(super) struct Inner {
     changed: watch::Sender<u64>,
     over: watch::Sender<u64>,
     pool: pool::Handle,
-    executor: Arc<dyn Execute>,
+    pub(super) executor: Arc<dyn Execute>,
     records: Option<Records>,
     runtime: tokio::runtime::Handle,
     ending: AtomicBool,

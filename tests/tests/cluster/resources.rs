@@ -148,7 +148,8 @@ fn a_test_is_a_resource_and_a_laptop_reaches_the_grid_through_the_api_server() {
 
     // It waits for the Knative service, takes its URL from it, and passes.
     let load = "  load: {rate: 50/s, duration: 2s}\n  slos: ['http/latency-p90 <= 1s', 'http/error-rate <= 1%']\n";
-    let spec = format!("  ready: [{{ksvc: hello, timeout: 60s}}]\n  requests: [{{http: {{url: /items?q=1}}}}]\n{load}");
+    let spec =
+        format!("  ready: [{{ksvc: hello, timeout: 60s}}]\n  requests: [{{http: {{url: '/items?q=1'}}}}]\n{load}");
     grid.cluster.apply(&test("hello", &spec));
     grid.coordinator.await_stderr("LoadTests of e2e");
     knative(grid.cluster, demo.url().trim_end_matches('/'));

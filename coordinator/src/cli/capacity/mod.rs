@@ -88,6 +88,10 @@ pub(super) struct SearchFlags {
 }
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {
+    if arguments.grid.remote.is_attached() {
+        run::check_paths(&arguments.report)?;
+        return remote::capacity(arguments, Draft::default());
+    }
     let mut test = read_test(arguments.file.as_deref(), draft(arguments)?)?;
     let settled = arguments.search.settle(&mut test)?;
     run::check_paths(&arguments.report)?;
@@ -110,6 +114,10 @@ impl Arguments {
 
     pub(super) fn grid(&self) -> &GridFlags {
         &self.grid
+    }
+
+    pub(super) fn keep(&self) -> &KeepFlags {
+        &self.keep
     }
 
     pub(super) fn search(&self) -> Search {

@@ -126,24 +126,33 @@ impl Executor {
         let entry = report::entry::of_run(&report).map_err(Failure::not_carried_out)?;
         let document = serde_json::to_string(&report).map_err(Failure::not_carried_out)?;
         let mut warning = self.kept(&entry, &document);
+        let exit_code = unkept(report.exit_code, warning.as_ref());
         if let Err(failure) = notify::tell(&notices, &report) {
             attendance.say(&format!("warning: {}", failure.message));
             warning.get_or_insert(failure.message);
         }
-        Ok(Finished { entry, document, exit_code: report.exit_code, warning })
+        Ok(Finished { entry, document, exit_code, warning })
     }
 
-    fn search(&self, prepared: Prepared, settled: Settled) -> Result<Finished, Failure> {
+    fn search(&self, prepared: Prepared, settled: Settled, attendance: &Attendance) -> Result<Finished, Failure> {
         let report = capacity::carry_out(prepared, settled)?;
         let entry = capacity::entry(&report)?;
         let document = serde_json::to_string(&report).map_err(Failure::not_carried_out)?;
         let warning = self.kept(&entry, &document);
-        Ok(Finished { entry, document, exit_code: report.exit_code, warning })
+        let broken_off = report.exit_code == exit::INTERRUPTED && attendance.is_broken_off();
+        let exit_code = if broken_off { exit::NOT_CARRIED_OUT } else { unkept(report.exit_code, warning.as_ref()) };
+        Ok(Finished { entry, document, exit_code, warning })
     }
 
     fn kept(&self, entry: &Entry, document: &str) -> Option<String> {
-        self.keeper.put(entry, document).err().map(|failure| failure.message)
+        // Whoever reads it may be elsewhere.
+        self.keeper.put(entry, document).err().map(|failure| format!("on the coordinator: {}", failure.message))
     }
+}
+
+/// A pass that is not kept is no pass, as it is where a store was named.
+fn unkept(code: u8, warning: Option<&String>) -> u8 {
+    if code == exit::PASS && warning.is_some() { exit::NOT_CARRIED_OUT } else { code }
 }
 
 /// Where connections go: host and port.
@@ -185,6 +194,10 @@ impl Execute for Executor {
         done
     }
 
+    fn allowed(&self, host: &str, port: u16) -> Result<(), String> {
+        self.allow.check(host, port).map_err(|refusal| refusal.to_string())
+    }
+
     fn keep(&self, entry: &Entry, document: &str) -> Result<(), String> {
         self.keeper.put(entry, document).map_err(|failure| failure.message)
     }
@@ -193,7 +206,7 @@ impl Execute for Executor {
 impl Executor {
     fn carry_out(&self, submission: Submission, attendance: Arc<Attendance>) -> Result<Finished, Failed> {
         let done = self.prepare(&submission, &attendance).and_then(|(prepared, settled)| match settled {
-            Some(settled) => self.search(prepared, settled),
+            Some(settled) => self.search(prepared, settled, &attendance),
             None => self.run(prepared, &attendance),
         });
         done.map_err(|failure| Failed { exit_code: failure.code, message: failure.message })
