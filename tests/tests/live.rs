@@ -6,6 +6,8 @@ mod stand_in;
 use std::time::Duration;
 
 use loadgrid_tests::browser::Browser;
+use loadgrid_tests::program::Demo;
+use loadgrid_tests::served::Served;
 use serde_json::{Value, json};
 use stand_in::StandIn;
 
@@ -284,4 +286,25 @@ fn a_keyboard_reaches_everything_and_landmarks_have_names() {
     for landmark in ["header", "nav", "main", "footer"] {
         assert_eq!(browser.eval(&format!("document.querySelectorAll('{landmark}').length")), json!(1), "{landmark}");
     }
+}
+
+#[test]
+fn a_real_run_is_followed_to_its_report() {
+    let Some(mut browser) = Browser::start() else { return };
+    let demo = Demo::start(&[]);
+    let grid = Served::start("live-real", &[], 2);
+    browser.open(&format!("http://{}/", grid.http), 360, 800);
+    browser.wait_until("document.getElementById('count-workers').innerText === '2'", SOON);
+    let run = grid.begin(&["run", "--url", &demo.url(), "--rate", "100/s", "--duration", "6s", "--name", "seen", "-q"]);
+    browser.wait_until("document.getElementById('runs').innerText.includes('100/s')", SOON);
+    has(&browser.text("#runs"), &["seen", "RUNNING", "2 of 2"]);
+    run.wait().expect_code(0);
+    browser.wait_until("document.getElementById('kept-rows').innerText.includes('seen')", SOON);
+    has(&browser.text("#kept-rows"), &["✓ PASS", "100/s"]);
+    assert_eq!(browser.eval("document.documentElement.scrollWidth <= innerWidth"), json!(true), "no sideways scroll");
+    // The policy of the page and that of the report let their own things through.
+    let report = browser.eval("document.querySelector('#kept-rows a').href");
+    browser.open(report.as_str().unwrap(), 1280, 800);
+    browser.wait_until("document.body.innerText.toLowerCase().includes('coverage')", SOON);
+    assert_eq!(browser.complaints(), [""; 0]);
 }

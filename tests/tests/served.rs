@@ -1,6 +1,8 @@
 //! A coordinator in service: who asks it, what it takes, and what it does when something breaks.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 
 use loadgrid_tests::program::{Demo, Running, loadgrid};
@@ -280,6 +282,64 @@ fn replace(path: &Path, bytes: &[u8]) {
     let part = path.with_extension("part");
     fs::write(&part, bytes).unwrap();
     fs::rename(part, path).unwrap();
+}
+
+#[test]
+fn a_night_is_told_when_there_is_something_to_tell() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let grid = Served::start("served-nightly", &[], 1);
+    let dir = scratch("served-nightly-test");
+    let write = |name: &str, text: &str| {
+        fs::write(dir.join(name), text).unwrap();
+        dir.join(name).display().to_string()
+    };
+    let token = write("token", "t0ken\n");
+    let test = |limit: &str| {
+        format!(
+            "apiVersion: loadgrid.dev/v1alpha1\nkind: LoadTest\nmetadata: {{name: night}}\nspec:\n  requests: [{{http: {{url: \
+             '{}'}}}}]\n  load: {{rate: 50/s, duration: 2s}}\n  slos: ['http/latency-p50 <= {limit}']\n",
+            demo.url()
+        )
+    };
+    let sink = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", sink.local_addr().unwrap());
+    let notices = ["--webhook", &url, "--webhook-token-file", &token, "-q"];
+    // A night as ever tells nobody: a notice would have to be taken by the sink to end.
+    let good = write("good.yaml", &test("1s"));
+    let done = grid.run(&[&["nightly", &good][..], &notices].concat()).expect_code(0);
+    assert!(done.stdout.contains("night: PASS") && done.stdout.contains("TOO FEW RUNS"), "{}", done.stdout);
+    // One that fails does.
+    let bad = write("bad.yaml", &test("100us"));
+    let night = grid.begin(&[&["nightly", &bad][..], &notices].concat());
+    let (mut stream, _) = sink.accept().unwrap();
+    let mut request = String::new();
+    let mut bytes = [0; 4096];
+    while !request.contains("\r\n\r\n") || !request.ends_with('}') {
+        let count = stream.read(&mut bytes).unwrap();
+        request += &String::from_utf8_lossy(&bytes[..count]);
+    }
+    stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let done = night.wait().expect_code(1);
+    assert!(request.to_ascii_lowercase().contains("authorization: bearer t0ken"), "{request}");
+    let body: Value = serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!((body["test"].as_str(), body["exit_code"].as_u64()), (Some("night"), Some(1)), "{body}");
+    assert!(done.stderr.contains("the webhook was told"), "{}", done.stderr);
+}
+
+#[test]
+fn flags_that_a_grid_has_no_use_for_are_refused() {
+    let grid = ["--grid", "http://127.0.0.1:1", "--insecure"];
+    let test = ["--url", "http://127.0.0.1:1/", "--rate", "1/s", "--duration", "1s"];
+    for (flags, word) in [
+        (&["--no-store"][..], "--no-store is for runs of this command"),
+        (&["--listen", "127.0.0.1:0"], "--listen is for workers of this command"),
+        (&["--lanes", "2"], "--lanes is for workers of this command"),
+    ] {
+        loadgrid(&[&["run"][..], &test, &grid, flags].concat()).expect_code(2).expect_words(&[word]);
+    }
+    loadgrid(&[&["run"][..], &test, &grid].concat()).expect_code(4).expect_words(&["is not reached", "refused"]);
+    loadgrid(&["run", "--detach", "--url", "http://127.0.0.1:1/"]).expect_code(2).expect_words(&["--grid"]);
 }
 
 #[test]

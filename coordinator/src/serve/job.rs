@@ -165,7 +165,8 @@ impl Job {
             if self.seconds.back().is_some_and(|last| last.t > t) {
                 self.seconds.clear();
             }
-            if t >= 1.0 && self.seconds.back().is_none_or(|last| last.t < t) {
+            // Workers report a second a little later than it is over.
+            if snapshot.sent > 0 && self.seconds.back().is_none_or(|last| last.t < t) {
                 if self.seconds.len() == SECONDS_MAX {
                     self.seconds.pop_front();
                 }
