@@ -339,7 +339,7 @@ fn flags_that_a_grid_has_no_use_for_are_refused() {
         loadgrid(&[&["run"][..], &test, &grid, flags].concat()).expect_code(2).expect_words(&[word]);
     }
     loadgrid(&[&["run"][..], &test, &grid].concat()).expect_code(4).expect_words(&["is not reached", "refused"]);
-    loadgrid(&["run", "--detach", "--url", "http://127.0.0.1:1/"]).expect_code(2).expect_words(&["--grid"]);
+    loadgrid(&[&["run", "--detach"][..], &test].concat()).expect_code(2).expect_words(&["--grid"]);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn taken_by(place: &Place, holder: &Place) -> String {
 
 fn workers_for(place: &Place, workers: Workers, alone: bool) -> Turn {
     match place.workers {
-        _ if workers.returning > 0 => Turn::Waits("workers come back from the last test".to_owned()),
+        _ if workers.returning > 0 => Turn::Waits("workers are on their way back".to_owned()),
         None if workers.idle > 0 => Turn::Begins(workers.idle),
         // Nobody will give workers back: it begins, and says who is missing if none comes.
         None if alone => Turn::Begins(1),
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn who_comes_back_is_waited_for() {
         let turns = turns(&[place("1", "a:80", None)], &[], Workers { idle: 1, returning: 2, all: 3 });
-        assert!(matches!(&turns[0], Turn::Waits(why) if why.contains("come back")), "{turns:?}");
+        assert!(matches!(&turns[0], Turn::Waits(why) if why.contains("way back")), "{turns:?}");
     }
 
     #[test]

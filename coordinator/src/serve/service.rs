@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -29,6 +29,9 @@ const DOCUMENTS_MAX: usize = 8;
 
 /// At the end, runs may take so long to stop and to be kept.
 const END_PATIENCE: Duration = Duration::from_secs(8);
+
+/// After a restart workers take so long to dial again.
+const REJOIN: Duration = Duration::from_secs(3);
 
 /// What was merged of a run that was broken off is not all that it measured.
 const BROKEN_OFF: u8 = 4;
@@ -65,6 +68,8 @@ pub(super) struct Inner {
     runtime: tokio::runtime::Handle,
     ending: AtomicBool,
     registry: Mutex<Registry>,
+    /// After a restart, when what waited may begin: its workers are on their way back.
+    begins_at: Mutex<Option<Instant>>,
 }
 
 impl Service {
@@ -84,10 +89,21 @@ impl Service {
             runtime: tokio::runtime::Handle::current(),
             ending: AtomicBool::new(false),
             registry: Mutex::default(),
+            begins_at: Mutex::default(),
         });
         // What was broken off is kept as runs are: in a thread that may wait.
         let taken_up = std::thread::scope(|scope| scope.spawn(|| inner.take_up()).join());
         taken_up.map_err(|_| "what an earlier life left could not be taken up".to_owned())?;
+        if inner.jobs().values().any(|job| matches!(job.state, State::Queued { .. })) {
+            *inner.begins_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REJOIN);
+            let weak = Arc::downgrade(&inner);
+            tokio::spawn(async move {
+                tokio::time::sleep(REJOIN).await;
+                if let Some(inner) = weak.upgrade() {
+                    inner.schedule();
+                }
+            });
+        }
         let service = Service { inner };
         let mut workers = service.inner.pool.watch();
         let weak = Arc::downgrade(&service.inner);
@@ -349,7 +365,10 @@ impl Inner {
             let given: usize = going.iter().filter_map(|place| place.workers).sum();
             let mut workers = pool::count(&self.pool.workers());
             workers.idle = workers.idle.min(workers.all.saturating_sub(given));
-            if !going.is_empty() {
+            let begins_at = *self.begins_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if begins_at.is_some_and(|at| Instant::now() < at) {
+                workers.returning = 1;
+            } else if !going.is_empty() {
                 // Who comes back is that run's.
                 workers.returning = 0;
             }
