@@ -19,6 +19,9 @@ use crate::store::{Answer, Ask};
 /// An answer that is no stream takes no longer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What even a slow line takes of a submission, bytes/s.
+const UPLOAD_MIN: u64 = 128 * 1024;
+
 /// Which coordinator.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Where {
@@ -111,8 +114,10 @@ impl Client {
 
     pub(super) async fn submit(&self, submission: Vec<u8>) -> Result<v1::SubmitReply, Failure> {
         let mut control = self.control();
+        // Files take their time on a slow line.
+        let patience = ANSWER_TIMEOUT + Duration::from_secs(submission.len() as u64 / UPLOAD_MIN);
         let asked = control.submit(v1::SubmitRequest { submission });
-        Ok(self.answer(asked).await?.into_inner())
+        Ok(self.answer_within(patience, asked).await?.into_inner())
     }
 
     pub(super) async fn watch(&self, run: &str, lines: u64) -> Result<Streaming<v1::Watched>, Status> {
@@ -147,10 +152,18 @@ impl Client {
     }
 
     async fn answer<T>(&self, asked: impl Future<Output = Result<T, Status>>) -> Result<T, Failure> {
-        match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+        self.answer_within(ANSWER_TIMEOUT, asked).await
+    }
+
+    async fn answer_within<T>(
+        &self,
+        patience: Duration,
+        asked: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(patience, asked).await {
             Ok(answer) => answer.map_err(|status| self.refused(&status)),
             Err(_) => {
-                let seconds = ANSWER_TIMEOUT.as_secs();
+                let seconds = patience.as_secs();
                 Err(Failure::not_carried_out(format!("{} does not answer within {seconds} s", self.shown)))
             }
         }

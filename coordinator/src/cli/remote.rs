@@ -150,7 +150,7 @@ impl Errand<'_> {
             search: self.search.clone(),
             workers: self.grid.workers(),
             how: self.how.clone(),
-            key: String::new(),
+            key: ulid::Ulid::generate().to_string(),
             by: limits::default_name(),
         };
         submit(client, &submission, self.quiet).await
@@ -216,7 +216,7 @@ impl Nightly<'_> {
             search: self.search,
             workers: self.workers,
             how: How::default(),
-            key: String::new(),
+            key: ulid::Ulid::generate().to_string(),
             by: format!("nightly {}", limits::default_name()),
         };
         runtime()?.block_on(async {
@@ -284,7 +284,10 @@ async fn follow(client: &Client, run: &str, quiet: bool) -> Result<v1::Ended, Fa
                 }
                 stopping = true;
                 output::complain("stopping the run; once more to leave it to the grid");
-                client.stop(run, "interrupted at the command line").await?;
+                if let Err(failure) = client.stop(run, "interrupted at the command line").await {
+                    output::complain(&format!("the run could not be told to stop: {}", failure.message));
+                    return Err(left(client, run));
+                }
                 continue;
             }
         };

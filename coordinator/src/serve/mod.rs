@@ -15,6 +15,7 @@ pub mod secure;
 mod service;
 pub mod view;
 pub mod web;
+mod writer;
 
 use std::sync::Arc;
 

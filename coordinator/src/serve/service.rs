@@ -14,6 +14,7 @@ use super::job::{Figures, Job, Outcome, State};
 use super::metrics::{self, Exposition, Registry, Running};
 use super::queue::{self, Turn};
 use super::records::{Checkpoint, Record, Records};
+use super::writer::Writer;
 use super::{Execute, Failed, Finished, Refusal, Submission, pool};
 use crate::grid::{Snapshot, StopReason};
 use crate::store::{Entry, Kind};
@@ -64,7 +65,8 @@ pub(super) struct Inner {
     over: watch::Sender<u64>,
     pool: pool::Handle,
     pub(super) executor: Arc<dyn Execute>,
-    records: Option<Records>,
+    records: Option<Arc<Records>>,
+    writer: Option<Writer>,
     runtime: tokio::runtime::Handle,
     ending: AtomicBool,
     registry: Mutex<Registry>,
@@ -78,7 +80,8 @@ impl Service {
     /// # Errors
     /// A sentence: the state folder can't be used.
     pub fn start(settings: Settings) -> Result<Service, String> {
-        let records = settings.state.as_deref().map(Records::open).transpose()?;
+        let records = settings.state.as_deref().map(Records::open).transpose()?.map(Arc::new);
+        let writer = records.clone().map(Writer::start).transpose()?;
         let inner = Arc::new(Inner {
             jobs: Mutex::new(BTreeMap::new()),
             changed: watch::channel(0).0,
@@ -86,6 +89,7 @@ impl Service {
             pool: settings.pool,
             executor: settings.executor,
             records,
+            writer,
             runtime: tokio::runtime::Handle::current(),
             ending: AtomicBool::new(false),
             registry: Mutex::default(),
@@ -133,15 +137,21 @@ impl Service {
         let run = ulid::Ulid::generate().to_string();
         {
             let mut jobs = inner.jobs();
+            // Somebody with the same key may have come while this one was checked.
+            if let Some(job) = jobs.values().find(|job| !submission.key.is_empty() && job.key == submission.key) {
+                return Ok(Submitted { run: job.run.clone(), known: true });
+            }
             let waiting = jobs.values().filter(|job| matches!(job.state, State::Queued { .. })).count();
             if waiting >= QUEUE_MAX {
                 return Err(Refusal::Busy(format!("{waiting} tests wait already: try again when fewer do")));
             }
-            let mut job = Job::new(run.clone(), checked, submission, Timestamp::now());
-            if let Some(why) = inner.remember(&job) {
-                job.say(&format!("warning: a restart of the coordinator would forget this test: {why}"));
-            }
+            let job = Job::new(run.clone(), checked, submission, Timestamp::now());
+            inner.remember(&job);
             jobs.insert(run.clone(), job);
+        }
+        if let Some(why) = inner.writer.as_ref().and_then(Writer::flush) {
+            let warning = format!("warning: a restart of the coordinator would forget this test: {why}");
+            inner.change(&run, |job| job.say(&warning));
         }
         tracing::info!("run {run} was submitted");
         inner.schedule();
@@ -258,6 +268,9 @@ impl Service {
         if tokio::time::timeout(END_PATIENCE, all_over).await.is_err() {
             tracing::warn!("a run did not end in time: after the restart it is reported as broken off");
         }
+        let inner = Arc::clone(&self.inner);
+        // What became of them is on disk before the process is gone.
+        let _ = tokio::task::spawn_blocking(move || inner.writer.as_ref().and_then(Writer::flush)).await;
     }
 
     pub(super) fn jobs(&self) -> MutexGuard<'_, BTreeMap<String, Job>> {
@@ -294,18 +307,13 @@ impl Inner {
     }
 
     pub(super) fn checkpoint(&self, run: &str, entry: &Entry, document: &str) {
-        let Some(records) = &self.records else { return };
-        let checkpoint = Checkpoint { entry: entry.clone(), document: document.to_owned() };
-        if let Err(why) = records.put_checkpoint(run, &checkpoint) {
-            tracing::warn!("run {run}: a restart now would lose what was merged: {why}");
+        if let Some(writer) = &self.writer {
+            writer.checkpoint(run, Checkpoint { entry: entry.clone(), document: document.to_owned() });
         }
     }
 
-    /// Why it could not be remembered.
-    fn remember(&self, job: &Job) -> Option<String> {
-        let why = self.records.as_ref()?.put(&Record::of(job)).err()?;
-        tracing::warn!("run {}: {why}", job.run);
-        Some(why)
+    fn remember(&self, job: &Job) {
+        self.writer.iter().for_each(|writer| writer.record(Record::of(job)));
     }
 
     /// What an earlier life left: what waited waits again, what went on is broken off.
@@ -322,7 +330,7 @@ impl Inner {
                 (None, _) => {
                     job.state = State::Over(self.broken_off(records, &job.run));
                     self.remember(&job);
-                    records.drop_checkpoint(&job.run);
+                    self.writer.iter().for_each(|writer| writer.drop_checkpoint(&job.run));
                 }
             }
             jobs.insert(job.run.clone(), job);
@@ -467,9 +475,7 @@ impl Inner {
         job.submission = None;
         job.seconds.clear();
         self.remember(job);
-        if let Some(records) = &self.records {
-            records.drop_checkpoint(&job.run);
-        }
+        self.writer.iter().for_each(|writer| writer.drop_checkpoint(&job.run));
     }
 
     /// Lets go of what nobody will ask for any more.
@@ -486,7 +492,7 @@ impl Inner {
         }
         for run in over.iter().take(over.len().saturating_sub(OVER_MAX)) {
             jobs.remove(run);
-            self.records.iter().for_each(|records| records.forget(run));
+            self.writer.iter().for_each(|writer| writer.forget(run));
         }
     }
 }
