@@ -45,7 +45,7 @@ async fn whole(
     let conditions = std::mem::take(&mut test.ready);
     let outside = async { ready::wait(&conditions, say).await.map_err(Failure::not_carried_out) };
     let objects = std::mem::take(&mut test.objects);
-    let inside = async { in_cluster(&objects, say).await.map_err(Failure::not_carried_out) };
+    let inside = async { in_cluster(&objects, say, allowed).await.map_err(Failure::not_carried_out) };
     let (waited, (mut all, found)) = tokio::try_join!(outside, inside)?;
     if let Some(url) = found {
         aim(test, &url).map_err(Failure::not_carried_out)?;
@@ -67,7 +67,11 @@ fn row(waited: ready::Waited) -> model::Ready {
 
 /// Waits for objects of the cluster and warms what of them is scaled to zero. Also where the Knative service is, if there
 /// is one.
-async fn in_cluster(objects: &[Ready], say: &dyn Fn(&str)) -> Result<(Vec<model::Ready>, Option<String>), String> {
+async fn in_cluster(
+    objects: &[Ready],
+    say: &dyn Fn(&str),
+    allowed: &dyn Fn(&str, u16) -> Result<(), String>,
+) -> Result<(Vec<model::Ready>, Option<String>), String> {
     if objects.is_empty() {
         return Ok((Vec::new(), None));
     }
@@ -78,6 +82,11 @@ async fn in_cluster(objects: &[Ready], say: &dyn Fn(&str)) -> Result<(Vec<model:
         rows.push(row(waited));
         if let Condition::Ksvc { name } = &object.condition {
             let found = found.map(|found| found.url);
+            // Before anything is sent there.
+            if let Some(at) = found.as_deref().and_then(|url| Url::parse(url).ok()) {
+                let host = at.host_str().unwrap_or_default().trim_matches(['[', ']']);
+                allowed(host, at.port_or_known_default().unwrap_or(80))?;
+            }
             rows.extend(warm(&cluster, object, name, found.as_deref(), say).await?);
             url = found;
         }

@@ -280,13 +280,13 @@ async fn follow(client: &Client, run: &str, quiet: bool) -> Result<v1::Ended, Fa
             () = &mut asked => {
                 asked = Box::pin(limits::asked_to_end());
                 if stopping {
-                    return Err(left(client, run));
+                    return Err(left(client, run, true));
                 }
                 stopping = true;
                 output::complain("stopping the run; once more to leave it to the grid");
                 if let Err(failure) = client.stop(run, "interrupted at the command line").await {
                     output::complain(&format!("the run could not be told to stop: {}", failure.message));
-                    return Err(left(client, run));
+                    return Err(left(client, run, false));
                 }
                 continue;
             }
@@ -309,16 +309,17 @@ async fn follow(client: &Client, run: &str, quiet: bool) -> Result<v1::Ended, Fa
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
-            () = &mut asked => return Err(left(client, run)),
+            () = &mut asked => return Err(left(client, run, stopping)),
         }
     }
 }
 
-fn left(client: &Client, run: &str) -> Failure {
-    let message = format!(
-        "the run goes on without this command: `loadgrid run {} --attach {run}` picks it up again",
-        client.flags()
-    );
+fn left(client: &Client, run: &str, stopped: bool) -> Failure {
+    let command = format!("`loadgrid run {} --attach {run}`", client.flags());
+    let message = match stopped {
+        true => format!("the run was told to stop: {command} has its report"),
+        false => format!("the run goes on without this command: {command} picks it up again"),
+    };
     Failure { code: exit::INTERRUPTED, message }
 }
 

@@ -30,6 +30,9 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// A TLS handshake may take so long.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Of a worker: it goes into logs, tables and pages.
+const NAME_MAX: usize = 253;
+
 /// A stream has to say hello within this time.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -166,6 +169,11 @@ impl Grid for Service {
                 hello.version,
                 hello.protocol_version,
                 env!("CARGO_PKG_VERSION"),
+            )));
+        }
+        if hello.name.len() > NAME_MAX || hello.name.chars().any(char::is_control) {
+            return Err(Status::invalid_argument(format!(
+                "a worker's name has at most {NAME_MAX} bytes and no control characters: choose another with --name"
             )));
         }
         if hello.lanes == 0 || hello.lanes > LANES_MAX {

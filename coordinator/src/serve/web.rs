@@ -141,14 +141,15 @@ async fn report(State(web): State<Web>, Path(run): Path<String>) -> Response {
     let not_found = |why: &str| {
         let text = format!(
             "<!doctype html><html lang=en><meta charset=utf-8><title>No such report</title><h1>No such report</h1><p>{}</p>\
-             <p><a href=\"/\">The running tests and the reports that there are</a></p></html>",
+             <p><a href=\"../\">The running tests and the reports that there are</a></p></html>",
             escape(why)
         );
         (StatusCode::NOT_FOUND, Html(text)).into_response()
     };
     let document = match web.api.document(&run).await {
         Ok(document) => document,
-        Err(status) => return not_found(status.message()),
+        // Where the store is, is not for whoever reads pages.
+        Err(_) => return not_found(&format!("No report of {run} is kept here.")),
     };
     let render = Arc::clone(&web.render);
     match tokio::task::spawn_blocking(move || render(&document)).await {

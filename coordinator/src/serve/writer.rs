@@ -68,7 +68,8 @@ fn write(records: &Records, orders: &Receiver<Order>) {
     let mut failed: Option<String> = None;
     for order in orders {
         let done = match order {
-            Order::Record(record) => records.put(&record),
+            // What is there of it says less than nothing: a test that is over would begin again. To remove takes no room.
+            Order::Record(record) => records.put(&record).inspect_err(|_| records.forget(&record.run)),
             Order::Checkpoint(run, checkpoint) => records.put_checkpoint(&run, &checkpoint),
             Order::DropCheckpoint(run) => {
                 records.drop_checkpoint(&run);
@@ -88,5 +89,49 @@ fn write(records: &Records, orders: &Receiver<Order>) {
             tracing::warn!("{why}: a restart now would forget it");
             failed = Some(why);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::Kind;
+
+    fn record(run: &str) -> Record {
+        Record {
+            run: run.to_owned(),
+            test: "t".to_owned(),
+            kind: Kind::Run,
+            targets: vec!["a:80".to_owned()],
+            by: String::new(),
+            key: String::new(),
+            workers: None,
+            submitted: jiff::Timestamp::UNIX_EPOCH,
+            started: None,
+            submission: None,
+            outcome: None,
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_written_again_is_forgotten() {
+        let folder = std::env::temp_dir().join(format!("loadgrid-writer-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let records = Arc::new(Records::open(&folder).unwrap());
+        let writer = Writer::start(Arc::clone(&records)).unwrap();
+        writer.record(record("A"));
+        writer.record(record("B"));
+        assert_eq!(writer.flush(), None);
+        assert_eq!(records.read().0.len(), 2);
+        // As on a full disk: the new one has no place to be written to.
+        fs::create_dir(folder.join("jobs/A.part")).unwrap();
+        writer.record(record("A"));
+        assert!(writer.flush().unwrap().contains("A.json can't be written"));
+        assert_eq!(writer.flush(), None, "said once");
+        let left: Vec<String> = records.read().0.into_iter().map(|record| record.run).collect();
+        assert_eq!(left, ["B"]);
+        fs::remove_dir_all(folder).unwrap();
     }
 }

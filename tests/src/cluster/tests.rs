@@ -54,6 +54,11 @@ fn a_user_may_do_what_a_role_says_and_nothing_else() {
     let error = list("configmaps").unwrap_err();
     assert!(error.contains(r#"User "jo" cannot list resource "configmaps" in API group """#), "{error}");
     cluster.apply(ROLE);
+    // The API server goes by a new rule a moment later.
+    let until = Instant::now() + Duration::from_secs(30);
+    while list("configmaps").is_err() {
+        assert!(Instant::now() < until, "{:?}", list("configmaps"));
+    }
     assert_eq!(list("configmaps").unwrap(), "");
     let error = list("secrets").unwrap_err();
     assert!(error.contains(r#"cannot list resource "secrets""#), "{error}");

@@ -1,7 +1,9 @@
 //! What the tests against a real API server share.
 
 use std::sync::Once;
+use std::time::{Duration, Instant};
 
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::Config;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
@@ -41,6 +43,7 @@ impl Place {
     /// A user who may do what these rules say, in this namespace.
     pub async fn user(&self, user: &str, rules: Value) -> Cluster {
         let name = user.replace(':', "-");
+        let first = rules.get(0).cloned();
         let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}, "rules": rules});
         self.create(role).await;
         let subjects = json!([{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}]);
@@ -49,10 +52,32 @@ impl Place {
             "subjects": subjects, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}}),
         )
         .await;
+        if let Some(rule) = first {
+            self.allowed(user, &rule).await;
+        }
         let mut config = self.config.clone();
         config.auth_info.impersonate = Some(user.to_owned());
         config.auth_info.impersonate_groups = Some(vec!["system:authenticated".to_owned()]);
         made(config, &self.namespace)
+    }
+
+    /// Waits until the API server goes by a rule: it learns of a new one a moment later.
+    async fn allowed(&self, user: &str, rule: &Value) {
+        let of = |list: &str| rule[list][0].as_str().unwrap_or_default();
+        let (resource, sub) = of("resources").split_once('/').unwrap_or((of("resources"), ""));
+        let attributes = json!({"namespace": self.namespace, "group": of("apiGroups"), "resource": resource,
+            "subresource": sub, "verb": of("verbs"), "name": of("resourceNames")});
+        let review = json!({"metadata": {}, "spec": {"user": user, "resourceAttributes": attributes}});
+        let review: SubjectAccessReview = serde_json::from_value(review).expect("a review");
+        let reviews: Api<SubjectAccessReview> = Api::all(self.admin.client.clone());
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let answer = reviews.create(&PostParams::default(), &review).await.expect("an answer");
+            if answer.status.is_some_and(|status| status.allowed) {
+                return;
+            }
+            assert!(Instant::now() < until, "{user} never may what {rule} says");
+        }
     }
 
     fn api(&self, object: &Value) -> Api<DynamicObject> {

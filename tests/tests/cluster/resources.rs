@@ -5,6 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use loadgrid_tests::cluster::Cluster;
 use loadgrid_tests::program::{Demo, Running, bin};
@@ -216,6 +217,12 @@ fn laptop(grid: &Installed, demo: &Demo) {
     let jo = cluster.user("jo", &[]);
     let name = "grid-loadgrid-operator";
     cluster.kubectl(&["create", "rolebinding", "jo", "-n", NAMESPACE, &format!("--role={name}"), "--user=jo"]);
+    let may = ["auth", "can-i", "list", "statefulsets.apps", "-n", NAMESPACE, "--as", "jo"];
+    let until = Instant::now() + Duration::from_secs(30);
+    // The API server learns of a new rule a moment later.
+    while cluster.kubectl_as(&cluster.kubeconfig(), &may).is_err() {
+        assert!(Instant::now() < until, "jo never may list statefulsets");
+    }
     let begin = |kubeconfig: &Path, args: &[&str]| {
         let mut command = Command::new(bin("loadgrid"));
         command.args(args).args(["--kube", "e2e/grid"]).env("KUBECONFIG", kubeconfig);
