@@ -2,12 +2,14 @@
 """What holds for every rendering of the chart: check.py NAME < objects, as JSON one after the other.
 
 Pods are `restricted`, ask for what they are limited to, and mount what there is; selectors and ports meet their pods;
-roles change nothing but what is the grid's; every object has its labels. Prints each fault, and exits with 1. The API
+roles change nothing but what is the grid's; workers reach a coordinator that is not ready, by a name of its certificate,
+and nightly jobs their webhook; only the gRPC port is open to the outside; every object has its labels. Prints each fault, and exits with 1. The API
 server checks the fields themselves.
 """
 
 import json
 import sys
+from urllib.parse import urlsplit
 
 LABELS = ["name", "instance", "component", "version", "managed-by"]
 NAMED = {"StatefulSet", "Deployment", "Pod", "CronJob"}
@@ -124,6 +126,34 @@ def faults_of_rules(thing):
             yield f"it may {rule['verbs']} {rule['resources']}"
 
 
+def argument(spec, flag):
+    """What a pod's flag says, or None."""
+    return next((own.split("=", 1)[1] for own in spec["containers"][0].get("args", []) if own.startswith(f"{flag}=")), None)
+
+
+def faults_of_ways(objects, pods):
+    """Where workers dial, and what nightly jobs tell."""
+    services = {thing["metadata"]["name"]: thing["spec"] for thing in objects if thing["kind"] == "Service"}
+    names = [set(thing["spec"]["dnsNames"]) for thing in objects
+             if thing["kind"] == "Certificate" and "dnsNames" in thing["spec"]]
+    policies = [thing["spec"] for thing in objects if thing["kind"] == "NetworkPolicy"]
+    for name, labels, pod in pods:
+        if dialled := argument(pod, "--coordinator"):
+            host = urlsplit(dialled).hostname
+            if not services.get(host, {}).get("publishNotReadyAddresses"):
+                yield f"{name} dials {host}, which leads to no coordinator that is not ready"
+            if any(host not in own for own in names):
+                yield f"{name} dials {host}, which is no name of the coordinator's certificate"
+        if told := argument(pod, "--webhook"):
+            told = urlsplit(told)
+            port = told.port or (443 if told.scheme == "https" else 80)
+            for policy in policies:
+                rules = [rule.get("ports") for rule in policy["egress"]]
+                if policy["podSelector"]["matchLabels"].items() <= labels.items() and not any(
+                        ports is None or port in [own["port"] for own in ports] for ports in rules):
+                    yield f"{name} may not reach port {port} of its webhook"
+
+
 def secret_of_certificate(thing):
     return ("Secret", thing["spec"]["secretName"]) if thing["kind"] == "Certificate" else None
 
@@ -148,6 +178,8 @@ def faults_of(thing, there, pods):
         met = [(name, pod) for name, labels, pod in pods if selector.items() <= labels.items()]
         if not met:
             yield "it selects no pod"
+        if spec.get("type", "ClusterIP") != "ClusterIP" and [port["port"] for port in spec["ports"]] != [7400]:
+            yield "it opens more than the gRPC port to the outside"
         for port in spec.get("ports", []) if thing["kind"] == "Service" else []:
             for name, pod in met:
                 if port["targetPort"] not in {own["name"] for own in pod["containers"][0].get("ports", [])}:
@@ -162,6 +194,7 @@ def main():
             for thing in objects if pod_of(thing)]
     keys = [(thing["kind"], thing["metadata"].get("namespace"), thing["metadata"]["name"]) for thing in objects]
     faults = [f"{kind} {name} is there twice" for kind, where, name in keys if keys.count((kind, where, name)) > 1]
+    faults += faults_of_ways(objects, pods)
     for thing in objects:
         for fault in faults_of(thing, there, pods):
             faults.append(f"{thing['kind']} {thing['metadata']['name']}: {fault}")

@@ -101,10 +101,14 @@ secrets_now() {
 replicas() { k get deployment "$release-worker" -o jsonpath='{.spec.replicas}'; }
 
 upgrade() {
-  local kept volume
+  local first ca kept volume
   before
   h install "$release" "$work/before" >"$work/notes" || { wrong "install"; return 0; }
   grep -q "loadgrid run test.yaml --kube $space/$release" "$work/notes" || wrong "the notes name no next command"
+  first=$(secrets_now) ca=$(key ca tls.crt)
+  # Another version may have other names in the coordinator's certificate. Its CA is the same.
+  h upgrade "$release" "$chart" >/dev/null || wrong "upgrade"
+  [ "$ca" = "$(key ca tls.crt)" ] || wrong "an upgrade changes the CA"
   kept=$(secrets_now) volume=$(k get pvc "$release-coordinator" -o jsonpath='{.metadata.uid}')
   say "upgrade with other values"
   h upgrade "$release" "$chart" -f "$here/values/nightly.yaml" --set worker.replicas=5,worker.resources.cpu=2 \
@@ -137,7 +141,7 @@ upgrade() {
   h upgrade "$release" "$chart" --reset-values --force-conflicts >/dev/null || wrong "upgrade without autoscaling"
   [ "$(replicas)" = 2 ] || wrong "an upgrade without autoscaling"
   h rollback "$release" 1 >/dev/null || wrong "rollback"
-  [ "$kept" = "$(secrets_now)" ] || wrong "a rollback changes the certificates"
+  [ "$first" = "$(secrets_now)" ] || wrong "a rollback does not bring the certificates back"
 }
 
 # Whether a role's certificate is trusted by what another role has of the CA: HOLDER ROLE [NAME]
@@ -151,7 +155,7 @@ trusted() {
 
 all_trusted() { # when
   local name
-  for name in "$release-coordinator" "$release-coordinator.$space.svc.cluster.local" localhost; do
+  for name in "$release-coordinator" "$release-coordinator-workers" "$release-coordinator.$space.svc.cluster.local" localhost; do
     trusted worker coordinator "$name" ||
       wrong "$1, the worker does not trust the coordinator as $name: $(cat "$work/said")"
   done
@@ -266,6 +270,9 @@ rights() {
   h upgrade "$release" "$chart" -f "$here/values/all-namespaces.yaml" >/dev/null || wrong "upgrade to all namespaces"
   may yes "$own-coordinator" watch loadtests.loadgrid.dev other
   may no "$own-coordinator" create leases.coordination.k8s.io other
+  h upgrade "$release" "$chart" --set coordinator.leaseNamespace=other >/dev/null || wrong "upgrade to other Leases"
+  for verb in get create update delete; do may yes "$own-coordinator" $verb leases.coordination.k8s.io other; done
+  may no "$own-coordinator" create leases.coordination.k8s.io
 }
 
 uninstall() {

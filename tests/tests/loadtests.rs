@@ -78,13 +78,17 @@ struct Controller {
 
 impl Controller {
     fn start(kubeconfig: &Path, scope: Scope, runs: &Arc<Fake>) -> Self {
+        Controller::of("grid/loadgrid-0", kubeconfig, scope, runs)
+    }
+
+    fn of(holder: &'static str, kubeconfig: &Path, scope: Scope, runs: &Arc<Fake>) -> Self {
         let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
         let (stop, stopped) = oneshot::channel();
         let runs: Arc<dyn Runs> = Arc::clone(runs) as Arc<dyn Runs>;
-        let thread = thread::spawn(|| {
+        let thread = thread::spawn(move || {
             runtime().block_on(async {
                 let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-                run(Client::try_from(config).unwrap(), scope, runs, async { drop(stopped.await) }).await
+                run(Client::try_from(config).unwrap(), scope, runs, holder, async { drop(stopped.await) }).await
             })
         });
         Controller { stop, thread }
@@ -144,6 +148,12 @@ impl Stage {
         }
     }
 
+    /// Comes back when no coordinator holds a LoadTest.
+    fn lets_go(&self, name: &str) {
+        let held = "jsonpath=<{.metadata.finalizers}{.metadata.annotations.loadgrid\\.dev/coordinator}>";
+        self.told(&["get", "loadtest", name, "-o", held], "<>");
+    }
+
     fn event(&self, name: &str, words: &str) {
         let of = format!("--field-selector=regarding.name={name}");
         let shown = "jsonpath={range .items[*]}{.reason} {.note}{\"\\n\"}{end}";
@@ -195,6 +205,8 @@ fn a_cluster_runs_its_load_tests() {
     a_change_runs_again_and_a_deletion_stops(&stage);
     each_ready_revision_runs(&stage);
     controller.stop();
+    a_full_queue_is_waited_for(&stage);
+    two_coordinators_run_a_test_once(&stage);
     a_controller_comes_back(&stage);
     a_definition_that_goes_comes_back(&stage);
 }
@@ -225,7 +237,7 @@ fn a_test_passes(stage: &Stage) {
         stage.event("hello", &words);
     }
     // The finalizer goes last.
-    stage.told(&["get", "loadtest", "hello", "-o", "jsonpath=<{.metadata.finalizers}>"], "<>");
+    stage.lets_go("hello");
 }
 
 fn a_bad_spec_runs_nothing(stage: &Stage) {
@@ -293,12 +305,61 @@ fn each_ready_revision_runs(stage: &Stage) {
     assert_eq!(stage.field("auto", ".status.conditions[?(@.type==\"Passed\")].reason"), "Failed");
 }
 
+fn a_full_queue_is_waited_for(stage: &Stage) {
+    let before = stage.orders();
+    let controller = stage.controller(&stage.runs);
+    stage.runs.is_busy(Some("100 tests wait already"));
+    stage.apply("later", "");
+    stage.wait("later", ".status.phase", "Pending");
+    assert!(stage.field("later", ".status.message").contains("100 tests wait already"));
+    stage.lets_go("later");
+    assert_eq!(stage.orders(), before);
+    stage.runs.is_busy(None);
+    let run = stage.runs("later");
+    stage.runs.is(&run, done(0, "pass"));
+    stage.wait("later", ".status.phase", "Done");
+    controller.stop();
+}
+
+fn two_coordinators_run_a_test_once(stage: &Stage) {
+    let (here, there) = (Fake::new(), Fake::new());
+    let scope = || Scope::Namespaces(vec![NAMESPACE.to_owned()]);
+    let one = Controller::of("grid/loadgrid-0", &stage.coordinator, scope(), &here);
+    let two = Controller::of("other/loadgrid-0", &stage.coordinator, scope(), &there);
+    let names = ["twice-1", "twice-2", "twice-3", "twice-4"];
+    names.iter().for_each(|name| stage.apply(name, ""));
+    for name in names {
+        stage.wait(name, ".status.phase", "Queued");
+        let run = stage.field(name, ".status.run");
+        let holder = stage.field(name, ".metadata.annotations.loadgrid\\.dev/coordinator");
+        let runs = if holder == "grid/loadgrid-0" { &here } else { &there };
+        runs.is(&run, running(10));
+        stage.wait(name, ".status.phase", "Running");
+        runs.is(&run, done(0, "pass"));
+        stage.kubectl(&["wait", "--for=condition=Passed", &format!("loadtest/{name}"), "--timeout=60s"]);
+        stage.lets_go(name);
+    }
+    // One that ends with a test under way, which the other one's restart does not take for its own.
+    stage.apply("held", "");
+    stage.wait("held", ".status.phase", "Queued");
+    let names_of =
+        |runs: &Fake| -> Vec<String> { runs.orders.lock().unwrap().iter().map(|of| of.name.clone()).collect() };
+    let mut all = [names_of(&here), names_of(&there)].concat();
+    all.sort();
+    assert_eq!(all, ["held", "twice-1", "twice-2", "twice-3", "twice-4"], "each is run by one of them");
+    stage.kubectl(&["delete", "loadtest", "--all", "--timeout=60s"]);
+    one.stop();
+    two.stop();
+}
+
 fn a_controller_comes_back(stage: &Stage) {
     let before = stage.orders();
     let controller = stage.controller(&stage.runs);
     stage.apply("back", "");
     stage.wait("back", ".status.phase", "Queued");
     controller.stop();
+    // Nobody is there to be waited for: the resource, or its namespace, may go.
+    stage.lets_go("back");
     // It went on meanwhile, and the service still knows it.
     let run = stage.field("back", ".status.run");
     stage.runs.is(&run, running(10));

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
-use loadgrid_tests::program::{Demo, Running, loadgrid};
+use loadgrid_tests::program::{Demo, Done, Running, loadgrid};
+use loadgrid_tests::proxy::Proxy;
 use loadgrid_tests::served::{Served, get, idle};
 use loadgrid_tests::{alone, scratch};
 use rustix::process::Signal;
@@ -215,6 +216,53 @@ fn ctrl_c_stops_the_run_on_the_grid() {
     let stopped = report(&done.stdout);
     assert!(stopped["load"]["stopped"].as_str().unwrap().contains("interrupted"), "{stopped:#}");
     grid.await_state("the worker is free again", |state| idle(state) == 1);
+}
+
+/// A command whose submission reaches the grid, and not its answer; then the way is mended. `meanwhile` is called in
+/// between. Returns how it ended, and the name of the only run that there is.
+fn with_a_lost_answer(name: &str, seconds: &str, meanwhile: impl Fn(&mut Running)) -> (Done, String) {
+    let demo = Demo::start(&[]);
+    let grid = Served::start(name, &[], 1);
+    let proxy = Proxy::start(grid.address);
+    let url = format!("https://{}", proxy.address);
+    let tls = grid.flags()[3].clone();
+    let (target, body) = (demo.url(), "x".repeat(100_000));
+    // The body makes the submission long: what is asked before is not.
+    proxy.mute_after(50_000);
+    let args = ["run", "--grid", &url, "--tls-dir", &tls, "--url", &target, "--data", &body];
+    let load = ["--rate", "20/s", "--duration", seconds, "-o", "json"];
+    let mut command = Running::start("loadgrid", [&args[..], &load[..]].concat());
+    let state = grid.await_state("the run", |state| !state["running"].as_array().unwrap().is_empty());
+    let run = state["running"][0]["run"].as_str().unwrap().to_owned();
+    meanwhile(&mut command);
+    proxy.cut();
+    command.await_stderr("answer was lost");
+    proxy.mend();
+    let done = command.wait();
+    let state = grid.await_state("the end", |state| state["running"].as_array().unwrap().is_empty());
+    assert!(state["queued"].as_array().unwrap().is_empty(), "one submission is one run: {state:#}");
+    (done, run)
+}
+
+#[test]
+fn a_submission_whose_answer_is_lost_is_one_run() {
+    let _alone = alone();
+    let (done, run) = with_a_lost_answer("served-lost", "3s", |_| {});
+    let done = done.expect_code(0);
+    assert_eq!(report(&done.stdout)["run"], run.as_str());
+}
+
+#[test]
+fn ctrl_c_while_a_submission_is_on_its_way_leaves_no_run_behind() {
+    let _alone = alone();
+    let (done, run) = with_a_lost_answer("served-on-its-way", "60s", |command| {
+        command.signal(Signal::INT);
+        command.await_stderr("on its way");
+    });
+    let done = done.expect_code(130);
+    let stopped = report(&done.stdout);
+    assert_eq!(stopped["run"], run.as_str());
+    assert!(stopped["load"]["stopped"].as_str().unwrap().contains("interrupted"), "{stopped:#}");
 }
 
 #[test]

@@ -46,6 +46,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 https://{{ include "loadgrid.fullname" . }}-coordinator:7400
 {{- end -}}
 
+{{/* Where workers dial, also a coordinator that is not ready. */}}
+{{- define "loadgrid.grid.workers" -}}
+https://{{ include "loadgrid.fullname" . }}-coordinator-workers:7400
+{{- end -}}
+
 {{- define "loadgrid.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}
@@ -60,11 +65,16 @@ https://{{ include "loadgrid.fullname" . }}-coordinator:7400
 {{- .Values.controller.namespaces | default (list .Release.Namespace) | toJson -}}
 {{- end -}}
 
+{{/* Where Leases are. */}}
+{{- define "loadgrid.leasenamespace" -}}
+{{- .Values.coordinator.leaseNamespace | default .Release.Namespace -}}
+{{- end -}}
+
 {{/* The names that the coordinator is reached by, without its role's. As JSON: {dns, ips}. */}}
 {{- define "loadgrid.servernames" -}}
 {{- $service := printf "%s-coordinator" (include "loadgrid.fullname" .) -}}
 {{- $dns := list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace)
-    (printf "%s.%s.svc.%s" $service .Release.Namespace .Values.clusterDomain) "localhost" -}}
+    (printf "%s.%s.svc.%s" $service .Release.Namespace .Values.clusterDomain) (printf "%s-workers" $service) "localhost" -}}
 {{- $ips := list "127.0.0.1" "::1" -}}
 {{- range .Values.tls.extraNames -}}
 {{- if or (regexMatch "^[0-9.]+$" .) (contains ":" .) -}}

@@ -13,6 +13,9 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with int $night.workers }}
+- --workers={{ . }}
+{{- end }}
 {{- if $night.always }}
 - --always
 {{- end }}
@@ -45,4 +48,19 @@
 {{- else -}}
 {{- printf "%s/%s" .root.Release.Namespace .night.loadTest -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The ports of webhooks that networkPolicy.outside does not have. Slack's and GitHub's is 443. As JSON. */}}
+{{- define "loadgrid.nightly.ports" -}}
+{{- $open := list -}}
+{{- range .Values.networkPolicy.outside.ports -}}{{- $open = append $open (int .) -}}{{- end -}}
+{{- $ports := list -}}
+{{- range .Values.nightly -}}
+{{- with dig "notify" "webhook" "url" "" . -}}
+{{- $url := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (eq $url.scheme "https" | ternary "443" "80") | int -}}
+{{- if not (has $port $open) -}}{{- $ports = append $ports $port -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
 {{- end -}}

@@ -25,6 +25,8 @@ pub(crate) struct Prepared {
     pub plan: Plan,
     pub options: Options,
     pub workers: Workers,
+    /// Of the kubeconfig, for what it waits for [default: its current one].
+    pub context: Option<String>,
     pub confidence: bool,
     pub quiet: bool,
 }
@@ -147,7 +149,7 @@ async fn ask(providers: &[Provider], start: jiff::Timestamp, end: jiff::Timestam
 }
 
 async fn drive(prepared: Prepared, started_at: &str, ready: &[model::Ready]) -> Result<RunState, Failure> {
-    let Prepared { plan, options, workers, confidence, quiet } = prepared;
+    let Prepared { plan, options, workers, confidence, quiet, .. } = prepared;
     let (events, received) = grid::events();
     if let Workers::Lent(attendance) = &workers {
         // The loan ends with the run.

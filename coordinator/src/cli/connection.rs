@@ -48,6 +48,13 @@ impl Where {
     }
 }
 
+/// A submission without a run.
+pub(super) enum Unanswered {
+    Refused(Failure),
+    /// The connection or its answer was lost: the coordinator may have it, or not.
+    Lost(String),
+}
+
 /// A client of the Control API. It connects when it is asked something, and anew when a connection is lost.
 pub(super) struct Client {
     channel: Channel,
@@ -112,12 +119,18 @@ impl Client {
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    pub(super) async fn submit(&self, submission: Vec<u8>) -> Result<v1::SubmitReply, Failure> {
+    pub(super) async fn submit(&self, submission: Vec<u8>) -> Result<v1::SubmitReply, Unanswered> {
         let mut control = self.control();
         // Files take their time on a slow line.
         let patience = ANSWER_TIMEOUT + Duration::from_secs(submission.len() as u64 / UPLOAD_MIN);
         let asked = control.submit(v1::SubmitRequest { submission });
-        Ok(self.answer_within(patience, asked).await?.into_inner())
+        match tokio::time::timeout(patience, asked).await {
+            Ok(Ok(reply)) => Ok(reply.into_inner()),
+            // What the coordinator says is an answer; what becomes of a connection is none.
+            Ok(Err(status)) if lost(&status) => Err(Unanswered::Lost(status_text(&status))),
+            Ok(Err(status)) => Err(Unanswered::Refused(self.refused(&status))),
+            Err(_) => Err(Unanswered::Lost(format!("none within {} s", patience.as_secs()))),
+        }
     }
 
     pub(super) async fn watch(&self, run: &str, lines: u64) -> Result<Streaming<v1::Watched>, Status> {
@@ -152,18 +165,10 @@ impl Client {
     }
 
     async fn answer<T>(&self, asked: impl Future<Output = Result<T, Status>>) -> Result<T, Failure> {
-        self.answer_within(ANSWER_TIMEOUT, asked).await
-    }
-
-    async fn answer_within<T>(
-        &self,
-        patience: Duration,
-        asked: impl Future<Output = Result<T, Status>>,
-    ) -> Result<T, Failure> {
-        match tokio::time::timeout(patience, asked).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
             Ok(answer) => answer.map_err(|status| self.refused(&status)),
             Err(_) => {
-                let seconds = patience.as_secs();
+                let seconds = ANSWER_TIMEOUT.as_secs();
                 Err(Failure::not_carried_out(format!("{} does not answer within {seconds} s", self.shown)))
             }
         }
@@ -184,6 +189,11 @@ impl Client {
             _ => Failure::not_carried_out(format!("the coordinator refused: {text}")),
         }
     }
+}
+
+/// Whether a status tells what became of the connection rather than what the coordinator said.
+fn lost(status: &Status) -> bool {
+    std::error::Error::source(status).is_some() || matches!(status.code(), Code::Unavailable | Code::Cancelled)
 }
 
 /// The cause of all others: what stands around it says no more than that there was one.

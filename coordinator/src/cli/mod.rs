@@ -26,6 +26,7 @@ mod run;
 mod runs;
 mod serve;
 mod store;
+mod submit;
 mod trend;
 mod validate;
 

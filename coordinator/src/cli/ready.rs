@@ -18,8 +18,8 @@ use crate::spec::{self, LoadTest};
 /// Everything that has to be there before the load: what the test fetches, and what it waits for. Once it was there,
 /// the test needs it no more.
 pub(super) async fn make_ready(prepared: &mut Prepared) -> Result<Vec<model::Ready>, Failure> {
-    let Prepared { plan, workers, quiet, .. } = prepared;
-    let workers = &*workers;
+    let Prepared { plan, workers, quiet, context, .. } = prepared;
+    let (workers, context) = (&*workers, context.as_deref());
     let say = |text: &str| {
         if !*quiet {
             workers.say(text);
@@ -30,7 +30,7 @@ pub(super) async fn make_ready(prepared: &mut Prepared) -> Result<Vec<model::Rea
         Workers::Embedded { .. } | Workers::Listen { .. } => Ok(()),
     };
     tokio::select! {
-        done = whole(&mut plan.test, &say, &allowed) => done,
+        done = whole(&mut plan.test, context, &say, &allowed) => done,
         () = workers.asked_to_end() => {
             Err(Failure { code: exit::INTERRUPTED, message: "interrupted before the load started".to_owned() })
         }
@@ -39,13 +39,14 @@ pub(super) async fn make_ready(prepared: &mut Prepared) -> Result<Vec<model::Rea
 
 async fn whole(
     test: &mut LoadTest,
+    context: Option<&str>,
     say: &dyn Fn(&str),
     allowed: &dyn Fn(&str, u16) -> Result<(), String>,
 ) -> Result<Vec<model::Ready>, Failure> {
     let conditions = std::mem::take(&mut test.ready);
     let outside = async { ready::wait(&conditions, say).await.map_err(Failure::not_carried_out) };
     let objects = std::mem::take(&mut test.objects);
-    let inside = async { in_cluster(&objects, say, allowed).await.map_err(Failure::not_carried_out) };
+    let inside = async { in_cluster(&objects, context, say, allowed).await.map_err(Failure::not_carried_out) };
     let (waited, (mut all, found)) = tokio::try_join!(outside, inside)?;
     if let Some(url) = found {
         aim(test, &url).map_err(Failure::not_carried_out)?;
@@ -69,13 +70,14 @@ fn row(waited: ready::Waited) -> model::Ready {
 /// is one.
 async fn in_cluster(
     objects: &[Ready],
+    context: Option<&str>,
     say: &dyn Fn(&str),
     allowed: &dyn Fn(&str, u16) -> Result<(), String>,
 ) -> Result<(Vec<model::Ready>, Option<String>), String> {
     if objects.is_empty() {
         return Ok((Vec::new(), None));
     }
-    let cluster = kube::client::cluster(None).await?;
+    let cluster = kube::client::cluster(context).await?;
     let met = kube::ready::wait(&cluster, objects, say).await?;
     let (mut rows, mut url) = (Vec::new(), None);
     for (object, Met { waited, found }) in objects.iter().zip(met) {

@@ -17,6 +17,7 @@ use super::documents::Document;
 use super::reach::ReachFlags;
 use super::run::read_file;
 use super::store::KeepFlags;
+use super::submit::{Submitted, submit};
 use super::{Failure, Outcome, capacity, exit, output, progress, run, runtime};
 use crate::grid::Snapshot;
 use crate::report::Format;
@@ -129,19 +130,19 @@ impl Errand<'_> {
         }
         let runtime = runtime()?;
         let client = runtime.block_on(Client::new(&remote.at, &self.grid.tls_dir, self.grid.insecure))?;
-        let run = match &remote.attach {
-            Some(run) => run.clone(),
+        let submitted = match &remote.attach {
+            Some(run) => Submitted { run: run.clone(), stopped: false },
             None => runtime.block_on(self.submit(&client))?,
         };
         if remote.detach {
-            output::print(&format!("{run}\n"))?;
-            return Ok(exit::PASS);
+            output::print(&format!("{}\n", submitted.run))?;
+            return Ok(if submitted.stopped { exit::INTERRUPTED } else { exit::PASS });
         }
-        let done = runtime.block_on(to_its_end(&client, &run, self.quiet))?;
+        let done = runtime.block_on(to_its_end(&client, &submitted, self.quiet))?;
         deliver(&done.document, self.formats, done.code)
     }
 
-    async fn submit(&self, client: &Client) -> Result<String, Failure> {
+    async fn submit(&self, client: &Client) -> Result<Submitted, Failure> {
         let file = read_file(self.file)?;
         let named = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
         let bundle = bundle::pack(named, self.flags.clone()).map_err(Failure::usage)?;
@@ -157,16 +158,6 @@ impl Errand<'_> {
     }
 }
 
-async fn submit(client: &Client, submission: &Submission, quiet: bool) -> Result<String, Failure> {
-    let submission = serde_json::to_vec(submission).map_err(Failure::not_carried_out)?;
-    let reply = client.submit(submission).await?;
-    if !quiet {
-        let link = if reply.link.is_empty() { String::new() } else { format!(", {}", reply.link) };
-        output::complain(&format!("run {} is submitted to {}{link}", reply.run, client.shown()));
-    }
-    Ok(reply.run)
-}
-
 /// A run that has a result.
 pub(super) struct Done {
     pub run: String,
@@ -180,8 +171,9 @@ pub(super) struct Done {
 ///
 /// # Errors
 /// It was not carried out, with its exit code.
-async fn to_its_end(client: &Client, run: &str, quiet: bool) -> Result<Done, Failure> {
-    let ended = follow(client, run, quiet).await?;
+async fn to_its_end(client: &Client, submitted: &Submitted, quiet: bool) -> Result<Done, Failure> {
+    let run = &submitted.run;
+    let ended = follow(client, submitted, quiet).await?;
     if !ended.warning.is_empty() {
         output::complain(&format!("warning: {}", ended.warning));
     }
@@ -221,8 +213,8 @@ impl Nightly<'_> {
         };
         runtime()?.block_on(async {
             let client = grid.client().await?;
-            let run = submit(&client, &submission, self.quiet).await?;
-            to_its_end(&client, &run, self.quiet).await
+            let submitted = submit(&client, &submission, self.quiet).await?;
+            to_its_end(&client, &submitted, self.quiet).await
         })
     }
 }
@@ -261,18 +253,18 @@ impl Showing {
 }
 
 /// Follows a run to its end, through whatever happens to the connection. Ctrl-C stops the run; a second one leaves it.
-async fn follow(client: &Client, run: &str, quiet: bool) -> Result<v1::Ended, Failure> {
+async fn follow(client: &Client, submitted: &Submitted, quiet: bool) -> Result<v1::Ended, Failure> {
+    let run = &submitted.run;
     let mut follower = Follower { quiet, heard: 0, queued: None, showing: None };
     let mut lost: Option<tokio::time::Instant> = None;
     let mut asked = Box::pin(limits::asked_to_end());
-    let mut stopping = false;
+    let mut stopping = submitted.stopped;
     loop {
         let why = tokio::select! {
             heard = follower.hear(client, run, &mut lost) => match heard {
                 Ok(ended) => {
                     follower.end().await;
-                    let interrupted = stopping && ended.message.is_empty();
-                    let exit_code = if interrupted { u32::from(exit::INTERRUPTED) } else { ended.exit_code };
+                    let exit_code = if stopping { u32::from(exit::INTERRUPTED) } else { ended.exit_code };
                     return Ok(v1::Ended { exit_code, ..ended });
                 }
                 Err(status) => status,

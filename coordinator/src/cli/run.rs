@@ -274,6 +274,7 @@ pub(super) fn prepare(test: LoadTest, flags: &GridFlags, report: &ReportFlags) -
             Some((address, security)) => Workers::Listen { address, security, lanes },
             None => Workers::Embedded { lanes },
         },
+        context: None,
         confidence: report.confidence,
         quiet: report.quiet,
     })
@@ -303,6 +304,7 @@ pub(super) fn prepare_embedded(test: LoadTest, workers: usize, quiet: bool) -> P
             abort_on_fail: false,
         },
         workers: Workers::Embedded { lanes: 1 },
+        context: None,
         confidence: true,
         quiet,
     }

@@ -120,19 +120,26 @@ impl Dispatcher {
     }
 
     async fn carry_out(&mut self) -> Result<(), RunError> {
-        self.gather().await?;
-        self.prepare().await?;
+        let until = Instant::now() + self.options.join_timeout;
+        let planned = loop {
+            self.gather(until).await?;
+            if let Some(planned) = self.count().await? {
+                break planned;
+            }
+        };
+        self.prepare(planned).await?;
         self.start()?;
         self.follow().await;
         let _ = self.state.apply(Command::End);
         Ok(())
     }
 
-    async fn gather(&mut self) -> Result<(), RunError> {
-        let until = Instant::now() + self.options.join_timeout;
+    async fn gather(&mut self, until: Instant) -> Result<(), RunError> {
         while self.state.members.len() < self.options.workers {
             self.publish(PhaseName::Gathering);
-            if !self.step(until).await? {
+            // Whoever fell silent makes room: it has no share yet, and comes in again when it is back.
+            self.find_silent(clock::now_ns());
+            if !self.step(until.min(Instant::now() + TICK)).await? && Instant::now() >= until {
                 return Err(RunError::TooFewWorkers {
                     wanted: self.options.workers,
                     joined: self.state.members.len(),
@@ -143,8 +150,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn prepare(&mut self) -> Result<(), RunError> {
-        let planned = self.count().await?;
+    async fn prepare(&mut self, planned: Vec<(u64, Option<u64>)>) -> Result<(), RunError> {
         self.state.apply(Command::Assign { planned }).map_err(into_run_error)?;
         self.planned = self.state.results.workers.values().filter_map(|worker| worker.planned).sum();
         self.publish(PhaseName::Preparing);
@@ -154,15 +160,18 @@ impl Dispatcher {
                 self.send(worker, ToWorker::Assignment(plan.assignment(share)));
             }
         }
-        let until = Instant::now() + READY_PATIENCE;
+        let (began_ns, until) = (clock::now_ns(), Instant::now() + READY_PATIENCE);
+        let rejoin_ns = self.options.rejoin.as_nanos() as u64;
         loop {
             let waiting = self.state.members.values().find(|member| member.state != MemberState::Ready);
             let Some(waiting) = waiting.map(|member| member.name.clone()) else { return Ok(()) };
             self.find_silent(clock::now_ns());
-            let gone = |since: u64| clock::now_ns().saturating_sub(since) > SILENCE_MAX.as_nanos() as u64;
+            // As long as later in the run: a worker on a lossy line comes back, and its share waits for it. Before its
+            // share was dealt it owed nothing.
+            let gone = |since: u64| clock::now_ns().saturating_sub(since.max(began_ns)) > rejoin_ns;
             let gone = self.state.members.values().find(|member| member.away_ns.is_some_and(gone));
             if let Some(gone) = gone {
-                return Err(RunError::Gone(gone.name.clone()));
+                return Err(RunError::Gone { worker: gone.name.clone(), within: self.options.rejoin });
             }
             if !self.step(until.min(Instant::now() + TICK)).await? && Instant::now() >= until {
                 return Err(RunError::NotReady { worker: waiting, seconds: READY_PATIENCE.as_secs() });
@@ -171,9 +180,10 @@ impl Dispatcher {
     }
 
     /// Counts the shares in a thread of its own: Poisson arrivals have to be drawn, and workers want their answers
-    /// meanwhile.
-    async fn count(&mut self) -> Result<Vec<(u64, Option<u64>)>, RunError> {
+    /// meanwhile. None: somebody left or came meanwhile, and the shares are others.
+    async fn count(&mut self) -> Result<Option<Vec<(u64, Option<u64>)>>, RunError> {
         self.publish(PhaseName::Preparing);
+        let of: Vec<String> = self.state.members.keys().cloned().collect();
         let (shares, plan) = (self.state.shares()?, self.state.plan.clone());
         let mut counting = tokio::task::spawn_blocking(move || {
             shares.into_iter().map(|share| plan.planned(share)).collect::<Vec<_>>()
@@ -182,10 +192,7 @@ impl Dispatcher {
             tokio::select! {
                 counted = &mut counting => {
                     let counted = counted.map_err(|error| RunError::Plan(error.to_string()))?;
-                    if counted.len() == self.state.members.len() {
-                        return Ok(counted);
-                    }
-                    return Err(RunError::Plan("a worker left while the plan was dealt out".to_owned()));
+                    return Ok(self.state.members.keys().eq(&of).then_some(counted));
                 }
                 stepped = self.step(Instant::now() + TICK) => stepped.map(drop)?,
             }

@@ -3,6 +3,7 @@
 //! No clock, no sockets: commands carry their instants. The same function can be driven by a log.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use loadgrid_worker::interval::Interval;
 
@@ -62,8 +63,8 @@ pub enum RunError {
     Plan(String),
     #[error("worker {worker} planned {theirs} requests where the coordinator planned {ours}: their versions differ")]
     PlansDiffer { worker: String, ours: u64, theirs: u64 },
-    #[error("worker {0} is gone before the load began")]
-    Gone(String),
+    #[error("worker {worker} went away before the load began, and was not back within {within:?} (--rejoin)")]
+    Gone { worker: String, within: Duration },
     #[error("stopped before the load began: {0}")]
     Stopped(StopReason),
 }

@@ -40,19 +40,29 @@ pub struct Cluster {
 /// # Errors
 /// A sentence: no kubeconfig, one that can't be used and why, or no such context and which there are.
 pub async fn cluster(context: Option<&str>) -> Result<Cluster, String> {
+    let (config, inside) = config(context).await?;
+    made(config, inside)
+}
+
+/// The namespace that [`cluster`] would have. None where there is no cluster: no token is fetched for it.
+pub async fn namespace(context: Option<&str>) -> Option<String> {
+    config(context).await.ok().map(|(config, _)| config.default_namespace)
+}
+
+async fn config(context: Option<&str>) -> Result<(Config, bool), String> {
     match Kubeconfig::read() {
         Ok(kubeconfig) => {
             let contexts = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
             let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
             let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-            made(config.map_err(|error| unusable(&error, contexts))?, false)
+            Ok((config.map_err(|error| unusable(&error, contexts))?, false))
         }
         Err(error) if absent(&error) => {
             // A context is a kubeconfig's.
             if context.is_some() || std::env::var_os(INSIDE).is_none() {
                 return Err(none(context));
             }
-            made(Config::incluster().map_err(|error| no_token(&error))?, true)
+            Ok((Config::incluster().map_err(|error| no_token(&error))?, true))
         }
         Err(error) => Err(unusable(&error, Vec::new())),
     }

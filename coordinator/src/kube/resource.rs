@@ -20,6 +20,9 @@ pub const PLURAL: &str = "loadtests";
 /// Its presence holds a deletion up until the run is stopped.
 pub const FINALIZER: &str = "loadgrid.dev/stop";
 
+/// Which coordinator sees to it, while one does: several may watch the same namespace.
+pub const COORDINATOR: &str = "loadgrid.dev/coordinator";
+
 /// The test of a LoadTest, as a file would have it.
 ///
 /// # Errors

@@ -150,12 +150,19 @@ impl Seen {
 
 fn state(service: &Value) -> State {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-    if let Some(revision) = text(service.pointer("/status/latestReadyRevisionName")) {
-        return State::Revision(revision);
-    }
     let conditions = service.pointer("/status/conditions").and_then(Value::as_array);
-    let ready = conditions.and_then(|all| all.iter().find(|each| each.get("type").is_some_and(|kind| kind == "Ready")));
-    let told = ready.and_then(|ready| text(ready.get("message")).or_else(|| text(ready.get("reason"))));
+    let condition = |kind: &str| conditions?.iter().find(|each| each.get("type").is_some_and(|is| is == kind));
+    if let Some(revision) = text(service.pointer("/status/latestReadyRevisionName")) {
+        // A revision is ready before requests come to it.
+        match condition("RoutesReady").filter(|routes| routes.get("status").is_some_and(|status| status != "True")) {
+            None => return State::Revision(revision),
+            Some(routes) => {
+                let why = text(routes.get("message")).or_else(|| text(routes.get("reason"))).unwrap_or_default();
+                return State::Waiting(format!("revision {revision} is ready, and its route is not: {why}"));
+            }
+        }
+    }
+    let told = condition("Ready").and_then(|ready| text(ready.get("message")).or_else(|| text(ready.get("reason"))));
     State::Waiting(told.unwrap_or_else(|| "none has become ready yet".to_owned()))
 }
 
@@ -179,6 +186,11 @@ mod tests {
         assert_eq!(state(&service("a", both).data), State::Revision("a-1".to_owned()));
         let none = json!({"latestCreatedRevisionName": "a-1", "conditions": failing});
         assert_eq!(state(&service("a", none).data), State::Waiting("no image".to_owned()));
+        let routes = |status: &str| json!([{"type": "RoutesReady", "status": status, "message": "not yet migrated"}]);
+        let routed = |status: &str| json!({"latestReadyRevisionName": "a-2", "conditions": routes(status)});
+        assert_eq!(state(&service("a", routed("True")).data), State::Revision("a-2".to_owned()));
+        let State::Waiting(why) = state(&service("a", routed("Unknown")).data) else { panic!() };
+        assert!(why.contains("a-2") && why.contains("not yet migrated"), "{why}");
         let State::Waiting(why) = state(&service("a", json!({})).data) else { panic!() };
         assert!(why.contains("none"), "{why}");
     }

@@ -6,7 +6,7 @@ mod stream;
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
@@ -74,7 +74,8 @@ impl Release {
         Tunnelled::new(forward, PORT, &format!("{}/{pod}", self.namespace))
     }
 
-    /// The coordinator's pod that is ready.
+    /// The coordinator's pod that is ready, or else one that runs: with a full volume it takes no tests, and whoever
+    /// wants to make room has to reach it.
     async fn pod(&self, pods: &Api<Pod>) -> Result<String, String> {
         let labels = find::labels(Some(&self.name));
         let listed = pods.list(&ListParams::default().labels(&labels)).await;
@@ -85,6 +86,9 @@ impl Release {
                 None => return Ok(pod.name_any()),
                 Some(state) => states.push(format!("pod {} {state}", pod.name_any())),
             }
+        }
+        if let Some(running) = listed.items.iter().find(|pod| runs(pod)) {
+            return Ok(running.name_any());
         }
         if states.is_empty() {
             let (namespace, server) = (&self.namespace, &self.server_name);
@@ -98,6 +102,14 @@ impl Release {
     fn ask(&self, verbs: &'static [&'static str], group: &str, plural: &str) -> Ask {
         find::ask(verbs, group, plural, &self.namespace, Some(&self.full))
     }
+}
+
+/// Whether all containers of a pod that is to stay run, ready or not.
+fn runs(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let containers = || status.and_then(|status| status.container_statuses.as_ref()).into_iter().flatten();
+    let running = |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
+    pod.metadata.deletion_timestamp.is_none() && containers().next().is_some() && containers().all(running)
 }
 
 /// What a pod lacks: `is Pending: 0/1 nodes are available`.

@@ -1,6 +1,7 @@
 //! One test in service: what was submitted, where it is, and what became of it.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,11 @@ use super::attendance::About;
 use super::queue::Place;
 use super::{Checked, Submission};
 use crate::grid::{Snapshot, StopReason};
+use crate::spec::units;
 use crate::store::{Entry, Kind};
+
+/// Of a test that does not say how long it waits for workers.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Seconds of a run that are shown.
 const SECONDS_MAX: usize = 120;
@@ -27,6 +32,9 @@ pub(super) struct Job {
     pub key: String,
     pub submitted: Timestamp,
     pub started: Option<Timestamp>,
+    /// When it began to wait, in this life of the coordinator, and how long it waits for a first worker.
+    pub since: Instant,
+    patience: Duration,
     pub state: State,
     /// Until it is over: secrets are not kept longer than they are needed.
     pub submission: Option<Submission>,
@@ -57,9 +65,12 @@ pub struct Outcome {
     pub warning: String,
     pub figures: Option<Figures>,
     pub ended: Timestamp,
-    /// The document, as long as the store does not have it.
+    /// The document, as long as it may be asked for at once, or the store does not have it.
     #[serde(skip)]
     pub document: Option<String>,
+    /// Whether the store does not have it.
+    #[serde(default)]
+    pub unkept: bool,
 }
 
 /// The few figures of a result that others show.
@@ -121,6 +132,8 @@ impl Job {
             key: submission.key.clone(),
             submitted,
             started: None,
+            since: Instant::now(),
+            patience: units::duration_ns(&submission.how.join_timeout).map_or(PATIENCE, Duration::from_nanos),
             state: State::Queued { why: String::new() },
             submission: Some(submission),
             stop: watch::channel(None).0,
@@ -139,7 +152,13 @@ impl Job {
             test: self.checked.test.clone(),
             targets: self.checked.targets.clone(),
             workers: self.workers,
+            overdue: self.since.elapsed() >= self.patience,
         }
+    }
+
+    /// For how long it still waits for a first worker.
+    pub(super) fn patience_left(&self) -> Duration {
+        self.patience.saturating_sub(self.since.elapsed())
     }
 
     pub(super) fn say(&mut self, text: &str) {

@@ -133,6 +133,8 @@ pub struct Finished {
     pub exit_code: u8,
     /// What else is to be known, such as a result that could not be kept.
     pub warning: Option<String>,
+    /// Whether it could not be kept.
+    pub unkept: bool,
 }
 
 /// Why there is none.

@@ -32,10 +32,16 @@ pub struct Pooled {
     pub away: bool,
 }
 
+/// Workers that are started together come this close to each other.
+pub const JOINING: Duration = Duration::from_millis(500);
+
 /// How many there are.
-pub fn count(workers: &[Pooled]) -> Workers {
+pub fn count(workers: &[Pooled], now: jiff::Timestamp) -> Workers {
     let free = || workers.iter().filter(|worker| worker.run.is_none());
+    // A clock that was set back makes nobody new for ever.
+    let age = |worker: &Pooled| Duration::try_from(now.duration_since(worker.joined)).ok();
     Workers {
+        joining: free().any(|worker| age(worker).is_some_and(|age| age < JOINING)),
         idle: free().filter(|worker| !worker.away).count(),
         returning: free().filter(|worker| worker.away).count(),
         all: workers.len(),

@@ -1,6 +1,9 @@
 //! Which of the tests that wait begins next, and why the others wait: one test at a time on each target, in the order in
 //! which they came. Pure: no clock, no threads.
 
+const NO_WORKER: &str = "no worker came within the time that the test waits for one (--join-timeout): start \
+                         `loadgrid-worker --coordinator …`, or let the chart have workers";
+
 /// A test that waits or goes on, as far as the queue knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -10,6 +13,8 @@ pub struct Place {
     pub targets: Vec<String>,
     /// How many workers it asks for; `None` takes all that are free.
     pub workers: Option<usize>,
+    /// Whether it has waited for a first worker for as long as it was told to.
+    pub overdue: bool,
 }
 
 /// The pool at a moment.
@@ -18,6 +23,8 @@ pub struct Workers {
     pub idle: usize,
     /// On their way back from a run: a moment.
     pub returning: usize,
+    /// Somebody new came just now: others may be right behind.
+    pub joining: bool,
     pub all: usize,
 }
 
@@ -27,6 +34,8 @@ pub enum Turn {
     /// It begins, with so many workers.
     Begins(usize),
     Waits(String),
+    /// It is given up.
+    Fails(String),
 }
 
 /// Looks at those who wait, the first first. At most one begins: the next look sees the pool without its workers.
@@ -48,7 +57,7 @@ pub fn turns(waiting: &[Place], going: &[Place], workers: Workers) -> Vec<Turn> 
             Turn::Waits(_) if holder.is_none() && closed.is_none() => {
                 closed = Some(format!("{} ({}) waits for workers and comes first", place.test, place.run));
             }
-            Turn::Waits(_) => {}
+            Turn::Waits(_) | Turn::Fails(_) => {}
         }
         // Who came earlier for a target has it earlier.
         taken.push(place);
@@ -65,7 +74,11 @@ fn taken_by(place: &Place, holder: &Place) -> String {
 fn workers_for(place: &Place, workers: Workers, alone: bool) -> Turn {
     match place.workers {
         _ if workers.returning > 0 => Turn::Waits("workers are on their way back".to_owned()),
+        // All that are free are not half of those who are on their way.
+        None if workers.joining => Turn::Waits("workers are joining".to_owned()),
         None if workers.idle > 0 => Turn::Begins(workers.idle),
+        None if workers.all == 0 && place.overdue => Turn::Fails(NO_WORKER.to_owned()),
+        None if workers.all == 0 => Turn::Waits("no worker is here yet".to_owned()),
         // Nobody will give workers back: it begins, and says who is missing if none comes.
         None if alone => Turn::Begins(1),
         None => Turn::Waits("all workers are in other tests".to_owned()),
@@ -83,16 +96,22 @@ mod tests {
     use super::*;
 
     fn place(run: &str, target: &str, workers: Option<usize>) -> Place {
-        Place { run: run.to_owned(), test: format!("t{run}"), targets: vec![target.to_owned()], workers }
+        Place {
+            run: run.to_owned(),
+            test: format!("t{run}"),
+            targets: vec![target.to_owned()],
+            workers,
+            overdue: false,
+        }
     }
 
     fn pool(idle: usize, all: usize) -> Workers {
-        Workers { idle, returning: 0, all }
+        Workers { idle, returning: 0, joining: false, all }
     }
 
     #[test]
     fn who_comes_back_is_waited_for() {
-        let turns = turns(&[place("1", "a:80", None)], &[], Workers { idle: 1, returning: 2, all: 3 });
+        let turns = turns(&[place("1", "a:80", None)], &[], Workers { returning: 2, ..pool(1, 3) });
         assert!(matches!(&turns[0], Turn::Waits(why) if why.contains("way back")), "{turns:?}");
     }
 
@@ -122,14 +141,29 @@ mod tests {
     #[test]
     fn more_than_there_are_begins_so_that_somebody_says_so() {
         assert_eq!(turns(&[place("1", "a:80", Some(5))], &[], pool(2, 2)), [Turn::Begins(5)]);
-        assert_eq!(turns(&[place("1", "a:80", None)], &[], pool(0, 0)), [Turn::Begins(1)]);
+        // All are away, and nobody will give them back.
+        assert_eq!(turns(&[place("1", "a:80", None)], &[], pool(0, 2)), [Turn::Begins(1)]);
+    }
+
+    #[test]
+    fn all_means_all_that_are_coming_and_nobody_is_waited_for_for_ever() {
+        let all = place("1", "a:80", None);
+        let joining = Workers { joining: true, ..pool(1, 1) };
+        assert!(matches!(&turns(&[all.clone()], &[], joining)[0], Turn::Waits(why) if why.contains("joining")));
+        assert_eq!(turns(&[place("1", "a:80", Some(1))], &[], joining), [Turn::Begins(1)]);
+        assert!(matches!(&turns(&[all.clone()], &[], pool(0, 0))[0], Turn::Waits(why) if why.contains("no worker")));
+        let overdue = Place { overdue: true, ..all };
+        let turns = turns(&[overdue, place("2", "b:80", Some(2))], &[], pool(0, 0));
+        assert!(matches!(&turns[0], Turn::Fails(why) if why.contains("--join-timeout")), "{turns:?}");
+        // Who fails holds nobody up.
+        assert_eq!(turns[1], Turn::Begins(2));
     }
 
     proptest! {
         #[test]
         fn no_two_overlap_and_somebody_always_begins(
             jobs in proptest::collection::vec((0usize..4, proptest::option::of(1usize..5)), 1..12),
-            all in 0usize..6,
+            all in 1usize..6,
         ) {
             let jobs: Vec<Place> = jobs
                 .iter()

@@ -2,7 +2,7 @@
 //! each that goes on. Files hold secrets while their test waits: they are their owner's alone.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,9 @@ use crate::store::{Entry, Kind};
 
 /// Tests that are over and still known by their key and outcome.
 const OVER_MAX: usize = 1000;
+
+/// With less than this on its volume the next record or report may not find room, bytes.
+const ROOM_MIN: u64 = 4 << 20;
 
 /// A file.
 #[derive(Serialize, Deserialize)]
@@ -75,20 +78,42 @@ impl Records {
     /// A sentence: the folder can't be used, and what to do.
     pub(super) fn open(folder: &Path) -> Result<Self, String> {
         let records = Records { jobs: folder.join("jobs"), checkpoints: folder.join("checkpoints") };
-        match records.trouble() {
-            None => Ok(records),
-            Some(why) => Err(format!("{why}: name another state folder with --state DIR")),
+        match records.usable() {
+            Ok(()) => Ok(records),
+            // Room is made through a coordinator that lives.
+            Err((folder, error)) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!("{}: nothing is remembered until there is room", unusable(folder, &error));
+                Ok(records)
+            }
+            Err((folder, error)) => {
+                Err(format!("{}: name another state folder with --state DIR", unusable(folder, &error)))
+            }
         }
     }
 
     /// Why nothing can be remembered now.
     pub(super) fn trouble(&self) -> Option<String> {
-        [&self.jobs, &self.checkpoints].into_iter().find_map(|folder| {
+        self.usable().err().map(|(folder, error)| unusable(folder, &error))
+    }
+
+    fn usable(&self) -> Result<(), (&Path, io::Error)> {
+        [&self.jobs, &self.checkpoints].into_iter().try_for_each(|folder| {
             let usable = fs::create_dir_all(folder).and_then(|()| {
                 write(&folder.join(".new"), b"x")?;
                 fs::remove_file(folder.join(".new"))
             });
-            usable.err().map(|error| format!("the state folder {} can't be written ({error})", folder.display()))
+            usable.map_err(|error| (folder.as_path(), error))
+        })
+    }
+
+    /// Why no more tests should be taken: one byte fits into a volume that has no room for a report.
+    pub(super) fn lacks_room(&self) -> Option<String> {
+        let volume = rustix::fs::statvfs(&self.jobs).ok()?;
+        let room = volume.f_bavail.saturating_mul(volume.f_frsize);
+        // A file system that does not count its blocks has none at all.
+        (volume.f_blocks > 0 && room < ROOM_MIN).then(|| {
+            let (folder, has, least) = (self.jobs.display(), room >> 10, ROOM_MIN >> 10);
+            format!("the volume of {folder} has {has} KiB left, of {least} KiB at least: `loadgrid rm` makes room")
         })
     }
 
@@ -133,6 +158,10 @@ impl Records {
     }
 }
 
+fn unusable(folder: &Path, error: &io::Error) -> String {
+    format!("the state folder {} can't be written ({error})", folder.display())
+}
+
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
@@ -152,7 +181,7 @@ fn put<T: Serialize>(folder: &Path, run: &str, value: &T) -> Result<(), String> 
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_data()

@@ -5,10 +5,10 @@ use tokio::sync::watch;
 use super::control::Api;
 use super::job::{Outcome, State};
 use super::{Refusal, Search, Source, Submission};
-use crate::kube::controller::{CapacityOrder, Done, Order, Progress, Refused, Runs, field_at};
+use crate::kube::controller::{CapacityOrder, Declined, Done, Open, Order, Progress, Refused, Runs, field_at};
 
 impl Runs for Api {
-    fn submit(&self, order: Order) -> Result<String, Refused> {
+    fn submit(&self, order: Order) -> Result<String, Declined> {
         let name = order.by.rsplit(' ').next().unwrap_or(&order.name).to_owned();
         let search = order.capacity.map(|CapacityOrder { max, precision, budget }| Search {
             max,
@@ -26,8 +26,20 @@ impl Runs for Api {
         };
         match self.service.submit(submission) {
             Ok(submitted) => Ok(submitted.run),
-            Err(refusal) => Err(refused(&refusal, &name, &order.text)),
+            Err(Refusal::Busy(why)) => Err(Declined::Busy(why)),
+            Err(refusal) => Err(Declined::Refused(refused(&refusal, &name, &order.text))),
         }
+    }
+
+    fn busy(&self) -> Option<String> {
+        self.service.busy()
+    }
+
+    fn open(&self) -> Vec<Open> {
+        let jobs = self.service.jobs();
+        // Keys of commands have no parts.
+        let open = jobs.values().filter(|job| !matches!(job.state, State::Over(_)) && job.key.contains('/'));
+        open.map(|job| Open { key: job.key.clone(), run: job.run.clone(), by: job.by.clone() }).collect()
     }
 
     fn progress(&self, run: &str) -> Option<Progress> {
@@ -36,7 +48,12 @@ impl Runs for Api {
         Some(match &job.state {
             State::Queued { why } => Progress::Queued { why: why.clone() },
             State::Going if job.snapshot.elapsed.is_none() && job.about.is_none() => Progress::Ready,
-            State::Going if job.snapshot.elapsed.is_none() && job.snapshot.joined < job.snapshot.wanted => {
+            // The probes of a search gather their workers anew, and the search goes on meanwhile.
+            State::Going
+                if job.snapshot.elapsed.is_none()
+                    && job.snapshot.joined < job.snapshot.wanted
+                    && job.probe.is_none_or(|(number, _)| number <= 1) =>
+            {
                 Progress::Queued { why: format!("{} of {} workers joined", job.snapshot.joined, job.snapshot.wanted) }
             }
             State::Going => {

@@ -25,14 +25,19 @@ const QUEUE_MAX: usize = 100;
 /// Tests that are over and still known.
 const OVER_MAX: usize = 1000;
 
-/// Documents that stay in memory for those who follow: a store may be far away, or full.
+/// Documents that stay in memory for those who follow, where the store has them.
 const DOCUMENTS_MAX: usize = 8;
+
+/// Documents that are nowhere else: a store may be far away, or full.
+const UNKEPT_MAX: usize = 50;
 
 /// At the end, runs may take so long to stop and to be kept.
 const END_PATIENCE: Duration = Duration::from_secs(8);
 
 /// After a restart workers take so long to dial again.
 const REJOIN: Duration = Duration::from_secs(3);
+
+const ENDING: &str = "the coordinator is ending";
 
 /// What was merged of a run that was broken off is not all that it measured.
 const BROKEN_OFF: u8 = 4;
@@ -98,15 +103,11 @@ impl Service {
         // What was broken off is kept as runs are: in a thread that may wait.
         let taken_up = std::thread::scope(|scope| scope.spawn(|| inner.take_up()).join());
         taken_up.map_err(|_| "what an earlier life left could not be taken up".to_owned())?;
-        if inner.jobs().values().any(|job| matches!(job.state, State::Queued { .. })) {
+        // Whoever had an earlier life has workers that know of it.
+        if !inner.jobs().is_empty() {
             *inner.begins_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REJOIN);
-            let weak = Arc::downgrade(&inner);
-            tokio::spawn(async move {
-                tokio::time::sleep(REJOIN).await;
-                if let Some(inner) = weak.upgrade() {
-                    inner.schedule();
-                }
-            });
+            inner.look_again_in(REJOIN);
+            inner.jobs().values().for_each(|job| inner.look_again_in(job.patience_left()));
         }
         let service = Service { inner };
         let mut workers = service.inner.pool.watch();
@@ -116,6 +117,9 @@ impl Service {
                 let Some(inner) = weak.upgrade() else { return };
                 inner.touch();
                 inner.schedule();
+                if inner.count_workers().joining {
+                    inner.look_again_in(pool::JOINING);
+                }
             }
         });
         Ok(service)
@@ -132,7 +136,7 @@ impl Service {
         }
         let checked = inner.executor.check(&submission)?;
         if inner.ending.load(Ordering::Relaxed) {
-            return Err(Refusal::Busy("the coordinator is ending".to_owned()));
+            return Err(Refusal::Busy(ENDING.to_owned()));
         }
         let run = ulid::Ulid::generate().to_string();
         {
@@ -141,11 +145,11 @@ impl Service {
             if let Some(job) = jobs.values().find(|job| !submission.key.is_empty() && job.key == submission.key) {
                 return Ok(Submitted { run: job.run.clone(), known: true });
             }
-            let waiting = jobs.values().filter(|job| matches!(job.state, State::Queued { .. })).count();
-            if waiting >= QUEUE_MAX {
-                return Err(Refusal::Busy(format!("{waiting} tests wait already: try again when fewer do")));
+            if let Some(why) = full(&jobs) {
+                return Err(Refusal::Busy(why));
             }
             let job = Job::new(run.clone(), checked, submission, Timestamp::now());
+            inner.look_again_in(job.patience_left());
             inner.remember(&job);
             jobs.insert(run.clone(), job);
         }
@@ -156,6 +160,14 @@ impl Service {
         tracing::info!("run {run} was submitted");
         inner.schedule();
         Ok(Submitted { run, known: false })
+    }
+
+    /// Why nobody's test would be taken now.
+    pub fn busy(&self) -> Option<String> {
+        match self.inner.ending.load(Ordering::Relaxed) {
+            true => Some(ENDING.to_owned()),
+            false => full(&self.inner.jobs()),
+        }
     }
 
     /// The run that was submitted with this key.
@@ -174,6 +186,7 @@ impl Service {
             run => run.to_owned(),
         };
         let job = jobs.get_mut(&run)?;
+        let waited = matches!(job.state, State::Queued { .. });
         match job.state {
             State::Going => {
                 let reason = StopReason::Operator(reason.to_owned());
@@ -186,6 +199,9 @@ impl Service {
             State::Over(_) => {}
         }
         drop(jobs);
+        if waited {
+            self.inner.one_is_over();
+        }
         self.inner.touch();
         self.inner.schedule();
         Some(run)
@@ -204,9 +220,9 @@ impl Service {
     /// Why no test could be taken now.
     pub fn trouble(&self) -> Option<String> {
         if self.inner.ending.load(Ordering::Relaxed) {
-            return Some("the coordinator is ending".to_owned());
+            return Some(ENDING.to_owned());
         }
-        self.inner.records.as_ref().and_then(|records| records.trouble())
+        self.inner.records.as_ref().and_then(|records| records.trouble().or_else(|| records.lacks_room()))
     }
 
     pub fn workers(&self) -> Vec<pool::Pooled> {
@@ -347,6 +363,7 @@ impl Inner {
             figures: None,
             ended: Timestamp::now(),
             document: None,
+            unkept: false,
         };
         if let Some(Checkpoint { entry, document }) = records.checkpoint(run) {
             outcome.message.clear();
@@ -354,10 +371,25 @@ impl Inner {
             outcome.figures = Some(Figures::of(&entry));
             if let Err(why) = self.executor.keep(&entry, &document) {
                 outcome.warning += &format!("; it is not in the store: {why}");
-                outcome.document = Some(document);
+                (outcome.document, outcome.unkept) = (Some(document), true);
             }
         }
         outcome
+    }
+
+    /// Looks whose turn it is once more: something may be over by time alone.
+    fn look_again_in(self: &Arc<Self>, pause: Duration) {
+        let weak = Arc::downgrade(self);
+        self.runtime.spawn(async move {
+            tokio::time::sleep(pause).await;
+            if let Some(inner) = weak.upgrade() {
+                inner.schedule();
+            }
+        });
+    }
+
+    fn count_workers(&self) -> queue::Workers {
+        pool::count(&self.pool.workers(), Timestamp::now())
     }
 
     /// Lets begin whoever's turn it is.
@@ -371,7 +403,7 @@ impl Inner {
                 jobs.values().filter(|job| matches!(job.state, State::Going)).map(Job::place).collect();
             // A search has its workers also between two probes.
             let given: usize = going.iter().filter_map(|place| place.workers).sum();
-            let mut workers = pool::count(&self.pool.workers());
+            let mut workers = self.count_workers();
             workers.idle = workers.idle.min(workers.all.saturating_sub(given));
             let begins_at = *self.begins_at.lock().unwrap_or_else(PoisonError::into_inner);
             if begins_at.is_some_and(|at| Instant::now() < at) {
@@ -382,17 +414,29 @@ impl Inner {
             }
             let waiting: Vec<queue::Place> =
                 jobs.values().filter(|job| matches!(job.state, State::Queued { .. })).map(Job::place).collect();
-            let mut begins = None;
+            let (mut begins, mut failed) = (None, false);
             for (place, turn) in waiting.iter().zip(queue::turns(&waiting, &going, workers)) {
                 let Some(job) = jobs.get_mut(&place.run) else { continue };
                 match turn {
                     Turn::Begins(count) => begins = Some((place.run.clone(), count)),
                     Turn::Waits(why) => job.state = State::Queued { why },
+                    Turn::Fails(message) => {
+                        failed = true;
+                        self.end(job, Err(Failed { exit_code: 4, message }));
+                    }
                 }
             }
-            let Some((run, count)) = begins else { break };
-            if let Some(job) = jobs.get_mut(&run) {
-                self.begin(job, count);
+            if let Some((run, count)) = &begins
+                && let Some(job) = jobs.get_mut(run)
+            {
+                self.begin(job, *count);
+            }
+            drop(jobs);
+            if failed {
+                self.one_is_over();
+            }
+            if begins.is_none() {
+                break;
             }
         }
         self.touch();
@@ -420,8 +464,7 @@ impl Inner {
             if let Some(job) = inner.jobs().get_mut(&run) {
                 inner.end(job, ended);
             }
-            inner.tidy();
-            inner.over.send_modify(|count| *count = count.wrapping_add(1));
+            inner.one_is_over();
             inner.schedule();
         });
         if let Err(error) = began {
@@ -451,6 +494,7 @@ impl Inner {
                 figures: Some(Figures::of(&finished.entry)),
                 ended: now,
                 document: Some(finished.document),
+                unkept: finished.unkept,
             },
             Err(failed) => Outcome {
                 exit_code: failed.exit_code,
@@ -459,6 +503,7 @@ impl Inner {
                 figures: None,
                 ended: now,
                 document: None,
+                unkept: false,
             },
         };
         let quantile = |q: f64, latency: Option<f64>| latency.map(|latency| (q, latency));
@@ -478,16 +523,24 @@ impl Inner {
         self.writer.iter().for_each(|writer| writer.drop_checkpoint(&job.run));
     }
 
+    fn one_is_over(&self) {
+        self.tidy();
+        self.over.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
     /// Lets go of what nobody will ask for any more.
-    pub(super) fn tidy(&self) {
+    fn tidy(&self) {
         let mut jobs = self.jobs();
         let over: Vec<String> =
             jobs.values().filter(|job| matches!(job.state, State::Over(_))).map(|job| job.run.clone()).collect();
-        for run in over.iter().take(over.len().saturating_sub(DOCUMENTS_MAX)) {
-            if let Some(State::Over(outcome)) = jobs.get_mut(run).map(|job| &mut job.state)
-                && outcome.warning.is_empty()
-            {
-                outcome.document = None;
+        let is_unkept = |job: &Job| matches!(&job.state, State::Over(outcome) if outcome.unkept);
+        for (unkept, most) in [(false, DOCUMENTS_MAX), (true, UNKEPT_MAX)] {
+            let of: Vec<&String> =
+                over.iter().filter(|run| jobs.get(*run).is_some_and(|job| is_unkept(job) == unkept)).collect();
+            for run in of.iter().take(of.len().saturating_sub(most)) {
+                if let Some(State::Over(outcome)) = jobs.get_mut(*run).map(|job| &mut job.state) {
+                    outcome.document = None;
+                }
             }
         }
         for run in over.iter().take(over.len().saturating_sub(OVER_MAX)) {
@@ -495,6 +548,11 @@ impl Inner {
             self.writer.iter().for_each(|writer| writer.forget(run));
         }
     }
+}
+
+fn full(jobs: &BTreeMap<String, Job>) -> Option<String> {
+    let waiting = jobs.values().filter(|job| matches!(job.state, State::Queued { .. })).count();
+    (waiting >= QUEUE_MAX).then(|| format!("{waiting} tests wait already: try again when fewer do"))
 }
 
 fn job_of(record: &Record) -> Job {

@@ -69,6 +69,14 @@ pub fn of_resource(name: &str, text: &str, mounted: &Path) -> Result<LoadTest, S
 }
 
 impl Bundle {
+    /// The same test, whose objects are in this namespace where it says none: that of the cluster that they are looked
+    /// for in, which only its coordinator knows.
+    pub fn at_home_in(mut self, namespace: &str) -> Self {
+        let home = || Sourced { value: namespace.to_owned(), place: Place::Test };
+        self.draft.namespace.get_or_insert_with(home);
+        self
+    }
+
     /// The test, checked as where it was written. Files are laid down in `folder` while they are read.
     ///
     /// # Errors

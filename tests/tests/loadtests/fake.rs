@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use loadgrid::kube::controller::{Done, Order, Progress, Refused, Runs};
+use loadgrid::kube::controller::{Declined, Done, Open, Order, Progress, Refused, Runs};
 use tokio::sync::watch::{Receiver, Sender};
 
 #[derive(Default)]
@@ -12,6 +12,7 @@ pub struct Fake {
     progress: Mutex<BTreeMap<String, Progress>>,
     keys: Mutex<BTreeMap<String, String>>,
     pub stopped: Mutex<Vec<(String, String)>>,
+    busy: Mutex<Option<String>>,
     changed: Sender<u64>,
 }
 
@@ -25,22 +26,41 @@ impl Fake {
         self.changed.send_modify(|count| *count += 1);
     }
 
+    pub fn is_busy(&self, why: Option<&str>) {
+        *self.busy.lock().unwrap() = why.map(str::to_owned);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
     pub fn run_of(&self, key: &str) -> Option<String> {
         self.keys.lock().unwrap().iter().find(|(own, _)| own.contains(key)).map(|(_, run)| run.clone())
     }
 }
 
 impl Runs for Fake {
-    fn submit(&self, order: Order) -> Result<String, Refused> {
+    fn submit(&self, order: Order) -> Result<String, Declined> {
         if order.text.contains("elsewhere.example") {
             let message = "elsewhere.example is not in the list of allowed targets".to_owned();
-            return Err(Refused { message, field: Some("spec.requests[0].http.url".to_owned()) });
+            let field = Some("spec.requests[0].http.url".to_owned());
+            return Err(Declined::Refused(Refused { message, field }));
         }
         let run = format!("run-{}-{}", order.name, self.orders.lock().unwrap().len() + 1);
         self.keys.lock().unwrap().insert(order.key.clone(), run.clone());
         self.orders.lock().unwrap().push(order);
         self.is(&run, Progress::Queued { why: "no workers yet".to_owned() });
         Ok(run)
+    }
+
+    fn busy(&self) -> Option<String> {
+        self.busy.lock().unwrap().clone()
+    }
+
+    fn open(&self) -> Vec<Open> {
+        let keys: Vec<(String, String)> =
+            self.keys.lock().unwrap().iter().map(|(key, run)| (key.clone(), run.clone())).collect();
+        let is_open =
+            |run: &str| self.progress(run).is_some_and(|at| !matches!(at, Progress::Done(_) | Progress::Failed { .. }));
+        let open = keys.into_iter().filter(|(_, run)| is_open(run));
+        open.map(|(key, run)| Open { key, run, by: "its LoadTest".to_owned() }).collect()
     }
 
     fn progress(&self, run: &str) -> Option<Progress> {

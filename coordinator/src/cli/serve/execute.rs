@@ -7,23 +7,20 @@ use std::time::Duration;
 
 use loadgrid_worker::allow::AllowList;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 
+use super::hold::Guards;
 use crate::cli::capacity::{self, SearchFlags, Settled};
 use crate::cli::carry::{self, Prepared, Workers};
 use crate::cli::store::Keeper;
 use crate::cli::{Failure, exit, notify};
 use crate::grid::{Options, Policy};
-use crate::kube::lease::{Acquired, Held, Leases};
+use crate::kube::lease::Leases;
 use crate::outside::ready::Condition;
 use crate::plan::Plan;
 use crate::report;
 use crate::serve::{Attendance, Checked, Execute, Failed, Finished, Refusal, Source, Submission};
 use crate::spec::{LoadTest, Place, SpecError, bundle, units};
 use crate::store::{Entry, Kind};
-
-/// A target that another coordinator tests is looked at so often.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Workers that one test may ask for.
 const WORKERS_MAX: usize = 10_000;
@@ -36,6 +33,10 @@ pub(super) struct Executor {
     /// Where files of submissions lie while they are read.
     pub scratch: PathBuf,
     pub keeper: Keeper,
+    /// Of the kubeconfig, where there is one.
+    pub context: Option<String>,
+    /// Where objects are that a test waits for without saying where.
+    pub namespace: Option<String>,
     /// Of the cluster, where there is one: no two coordinators test the same target.
     pub leases: Option<Leases>,
     /// Where leases are renewed.
@@ -46,8 +47,13 @@ impl Executor {
     fn test(&self, submission: &Submission) -> Result<LoadTest, Refusal> {
         let read = match &submission.test {
             Source::Bundle(bundle) => {
-                let folder = self.scratch.join(ulid::Ulid::generate().to_string());
-                bundle.as_ref().clone().unpack(&folder)
+                let folder = self.scratch.join(format!("loadgrid-{}", ulid::Ulid::generate()));
+                let bundle = bundle.as_ref().clone();
+                let bundle = match &self.namespace {
+                    Some(namespace) => bundle.at_home_in(namespace),
+                    None => bundle,
+                };
+                bundle.unpack(&folder)
             }
             Source::Resource { name, text } => bundle::of_resource(name, text, &self.mounted),
         };
@@ -114,6 +120,7 @@ impl Executor {
                 abort_on_fail: how.abort_on_fail,
             },
             workers: Workers::Lent(Arc::clone(attendance)),
+            context: self.context.clone(),
             confidence: how.confidence,
             quiet: false,
         };
@@ -126,12 +133,12 @@ impl Executor {
         let entry = report::entry::of_run(&report).map_err(Failure::not_carried_out)?;
         let document = serde_json::to_string(&report).map_err(Failure::not_carried_out)?;
         let mut warning = self.kept(&entry, &document);
-        let exit_code = unkept(report.exit_code, warning.as_ref());
+        let (exit_code, unkept) = (passed(report.exit_code, warning.as_ref()), warning.is_some());
         if let Err(failure) = notify::tell(&notices, &report) {
             attendance.say(&format!("warning: {}", failure.message));
             warning.get_or_insert(failure.message);
         }
-        Ok(Finished { entry, document, exit_code, warning })
+        Ok(Finished { entry, document, exit_code, warning, unkept })
     }
 
     fn search(&self, prepared: Prepared, settled: Settled, attendance: &Attendance) -> Result<Finished, Failure> {
@@ -140,8 +147,9 @@ impl Executor {
         let document = serde_json::to_string(&report).map_err(Failure::not_carried_out)?;
         let warning = self.kept(&entry, &document);
         let broken_off = report.exit_code == exit::INTERRUPTED && attendance.is_broken_off();
-        let exit_code = if broken_off { exit::NOT_CARRIED_OUT } else { unkept(report.exit_code, warning.as_ref()) };
-        Ok(Finished { entry, document, exit_code, warning })
+        let exit_code = if broken_off { exit::NOT_CARRIED_OUT } else { passed(report.exit_code, warning.as_ref()) };
+        let unkept = warning.is_some();
+        Ok(Finished { entry, document, exit_code, warning, unkept })
     }
 
     fn kept(&self, entry: &Entry, document: &str) -> Option<String> {
@@ -151,7 +159,7 @@ impl Executor {
 }
 
 /// A pass that is not kept is no pass, as it is where a store was named.
-fn unkept(code: u8, warning: Option<&String>) -> u8 {
+fn passed(code: u8, warning: Option<&String>) -> u8 {
     if code == exit::PASS && warning.is_some() { exit::NOT_CARRIED_OUT } else { code }
 }
 
@@ -184,13 +192,7 @@ impl Execute for Executor {
         let failed = |message: String| Failed { exit_code: exit::NOT_CARRIED_OUT, message };
         let held = self.runtime.block_on(self.hold(&submission, &attendance)).map_err(failed)?;
         let done = self.carry_out(submission, attendance);
-        self.runtime.block_on(async {
-            for guard in held {
-                guard.abort();
-                // The lease goes back with its guard.
-                let _ = guard.await;
-            }
-        });
+        self.runtime.block_on(held.release());
         done
     }
 
@@ -212,45 +214,10 @@ impl Executor {
         done.map_err(|failure| Failed { exit_code: failure.code, message: failure.message })
     }
 
-    /// Takes the leases of all targets, in one order so that no two wait for each other. A lease that is lost stops the
-    /// run.
-    async fn hold(&self, submission: &Submission, attendance: &Arc<Attendance>) -> Result<Vec<JoinHandle<()>>, String> {
-        let Some(leases) = &self.leases else { return Ok(Vec::new()) };
+    /// The leases of all targets, where there are any.
+    async fn hold(&self, submission: &Submission, attendance: &Arc<Attendance>) -> Result<Guards, String> {
+        let Some(leases) = &self.leases else { return Ok(Guards::default()) };
         let targets = self.check(submission).map_err(|refusal| refusal.message().to_owned())?.targets;
-        let mut held = Vec::new();
-        for target in targets {
-            let Some(mut lease) = self.acquire(leases, &target, attendance).await? else {
-                return Err("stopped while it waited for its target".to_owned());
-            };
-            let attendance = Arc::clone(attendance);
-            held.push(self.runtime.spawn(async move {
-                let why = lease.lost().await;
-                attendance.end(&format!("the lease of {target} was lost: {why}"));
-            }));
-        }
-        Ok(held)
-    }
-
-    /// None: it was stopped.
-    async fn acquire(&self, leases: &Leases, target: &str, attendance: &Attendance) -> Result<Option<Held>, String> {
-        let mut said = String::new();
-        loop {
-            let (leases, run, of) = (leases.clone(), attendance.run().to_owned(), target.to_owned());
-            let acquired = self.runtime.spawn(async move { leases.acquire(&of, &run).await }).await;
-            match acquired.map_err(|error| error.to_string())?? {
-                Acquired::Held(held) => return Ok(Some(held)),
-                Acquired::HeldBy(by) => {
-                    let text = format!("waiting for {target}: {by}");
-                    if said != text {
-                        attendance.say(&text);
-                        said = text;
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep(by.retry_after.min(LOOK_AGAIN)) => {}
-                        _ = attendance.stopped() => return Ok(None),
-                    }
-                }
-            }
-        }
+        Guards::hold(leases, targets, attendance, &self.runtime).await
     }
 }

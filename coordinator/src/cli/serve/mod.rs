@@ -1,6 +1,7 @@
 //! `loadgrid serve`: a coordinator that stays. It keeps a pool of workers, runs what is submitted, and keeps the results.
 
 mod execute;
+mod hold;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use loadgrid_worker::allow::AllowList;
 use loadgrid_worker::limits;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -106,12 +108,13 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         let executor = Arc::new(Executor {
             allow,
             mounted: arguments.secrets_dir.clone(),
-            scratch: std::env::temp_dir().join(format!("loadgrid-{}", std::process::id())),
+            scratch: std::env::temp_dir(),
             keeper,
+            context: arguments.context.clone(),
+            namespace: client::namespace(arguments.context.as_deref()).await,
             leases: arguments.lease_namespace.as_ref().zip(cluster.as_ref()).map(|(namespace, cluster)| {
                 // A pod of a StatefulSet takes its own leases up again after a restart.
-                let holder = std::env::var("POD_NAME").unwrap_or_else(|_| limits::default_name());
-                Leases::new(cluster.client.clone(), namespace, &holder)
+                Leases::new(cluster.client.clone(), namespace, &holder(cluster))
             }),
             runtime: tokio::runtime::Handle::current(),
         });
@@ -124,14 +127,19 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         listen(arguments.listen, secure, Routes::new(sessions).add_service(control(api))).await?;
         let controller = arguments.controller.then_some(cluster).flatten();
         let (end, ended) = watch::channel(false);
-        if let Some(cluster) = controller {
-            resources(arguments, cluster, resource_api, ended);
-        }
+        let controller = controller.map(|cluster| resources(arguments, cluster, resource_api, ended));
         limits::asked_to_end().await;
-        end.send_replace(true);
         output::complain("stopping; once more to leave at once");
+        let all_ended = async {
+            service.end().await;
+            // Resources say how their runs ended before nobody is there to write it.
+            end.send_replace(true);
+            if let Some(controller) = controller {
+                let _ = controller.await;
+            }
+        };
         tokio::select! {
-            () = service.end() => {}
+            () = all_ended => {}
             () = limits::asked_to_end() => {}
         }
         Ok(exit::PASS)
@@ -139,7 +147,12 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
 }
 
 /// Runs LoadTests until the end.
-fn resources(arguments: &Arguments, cluster: Cluster, api: Arc<Api>, mut ended: watch::Receiver<bool>) {
+fn resources(
+    arguments: &Arguments,
+    cluster: Cluster,
+    api: Arc<Api>,
+    mut ended: watch::Receiver<bool>,
+) -> JoinHandle<()> {
     let scope = match (arguments.all_namespaces, arguments.namespace.is_empty()) {
         (true, _) => Scope::All,
         (false, false) => Scope::Namespaces(arguments.namespace.clone()),
@@ -152,10 +165,18 @@ fn resources(arguments: &Arguments, cluster: Cluster, api: Arc<Api>, mut ended: 
     output::complain(&format!("LoadTests of {of} on {}", cluster.server));
     tokio::spawn(async move {
         let stop = async move { drop(ended.wait_for(|ended| *ended).await) };
-        if let Err(error) = controller::run(cluster.client, scope, api, stop).await {
+        let holder = holder(&cluster);
+        if let Err(error) = controller::run(cluster.client, scope, api, &holder, stop).await {
             tracing::error!("no LoadTest is run any more: {error}");
         }
-    });
+    })
+}
+
+/// Which coordinator this is in the cluster. A pod of a StatefulSet is the same one after a restart, and others of its
+/// name are in other namespaces.
+fn holder(cluster: &Cluster) -> String {
+    let pod = std::env::var("POD_NAME").unwrap_or_else(|_| limits::default_name());
+    format!("{}/{pod}", cluster.namespace)
 }
 
 fn control(api: Api) -> ControlServer<Api> {

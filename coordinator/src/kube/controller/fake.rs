@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch::{Receiver, Sender};
 
-use super::{Done, Order, Progress, Refused, Runs};
+use super::{Declined, Done, Open, Order, Progress, Runs};
 use crate::kube::resource::LoadTest;
 
 /// Knows its runs, and what it was told.
@@ -15,6 +15,7 @@ pub(super) struct Fake {
     pub orders: Mutex<Vec<Order>>,
     pub progress: Mutex<BTreeMap<String, Progress>>,
     pub keys: Mutex<BTreeMap<String, String>>,
+    pub busy: Mutex<Option<String>>,
     pub changed: Sender<u64>,
 }
 
@@ -30,12 +31,27 @@ impl Fake {
 }
 
 impl Runs for Fake {
-    fn submit(&self, order: Order) -> Result<String, Refused> {
+    fn submit(&self, order: Order) -> Result<String, Declined> {
         let run = format!("run-{}", self.orders.lock().unwrap().len() + 1);
         self.keys.lock().unwrap().insert(order.key.clone(), run.clone());
         self.is(&run, Progress::Queued { why: "no workers yet".to_owned() });
         self.orders.lock().unwrap().push(order);
         Ok(run)
+    }
+
+    fn busy(&self) -> Option<String> {
+        self.busy.lock().unwrap().clone()
+    }
+
+    fn open(&self) -> Vec<Open> {
+        let progress = self.progress.lock().unwrap();
+        let is_open = |run: &String| {
+            progress.get(run).is_some_and(|at| !matches!(at, Progress::Done(_) | Progress::Failed { .. }))
+        };
+        let keys = self.keys.lock().unwrap();
+        let open = keys.iter().filter(|(_, run)| is_open(run));
+        let by = || "LoadTest apps/hello".to_owned();
+        open.map(|(key, run)| Open { key: key.clone(), run: run.clone(), by: by() }).collect()
     }
 
     fn progress(&self, run: &str) -> Option<Progress> {

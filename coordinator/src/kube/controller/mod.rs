@@ -52,6 +52,22 @@ pub struct Refused {
     pub field: Option<String>,
 }
 
+/// Why an order is not taken on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Declined {
+    Refused(Refused),
+    /// Not now: it is to be given again.
+    Busy(String),
+}
+
+/// A run that is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub key: String,
+    pub run: String,
+    pub by: String,
+}
+
 /// Where a run is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
@@ -91,11 +107,17 @@ pub struct Done {
 
 /// What carries runs out.
 pub trait Runs: Send + Sync + 'static {
-    /// Takes an order on and names its run. An order whose key has a run gets that one.
+    /// Takes an order on and names its run. An order whose key has a run gets that one. It may wait for a disk.
     ///
     /// # Errors
-    /// What is wrong with the test.
-    fn submit(&self, order: Order) -> Result<String, Refused>;
+    /// What is wrong with the test, or why it is not taken now.
+    fn submit(&self, order: Order) -> Result<String, Declined>;
+
+    /// Why no order would be taken now.
+    fn busy(&self) -> Option<String>;
+
+    /// All runs of orders that are not over.
+    fn open(&self) -> Vec<Open>;
 
     /// Nothing of a run that is not known.
     fn progress(&self, run: &str) -> Option<Progress>;

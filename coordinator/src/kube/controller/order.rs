@@ -48,6 +48,11 @@ pub(super) fn key(test: &LoadTest, revision: Option<&str>) -> String {
     }
 }
 
+/// What the keys of all its orders begin with.
+pub(super) fn keys_of(uid: &str) -> String {
+    format!("{uid}/")
+}
+
 /// The order.
 pub(super) fn order(test: &LoadTest, only: &Only, revision: Option<&str>) -> Order {
     let capacity =

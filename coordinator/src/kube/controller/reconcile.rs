@@ -1,8 +1,9 @@
 //! A LoadTest, what has to be done about it, and the API server that hears of it.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +11,13 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::step::{Next, Now, Then};
-use super::{MANAGER, Order, Runs, events, order, refused, status};
+use super::{Declined, MANAGER, Order, Runs, events, refused, status};
 use crate::kube::client::refusal;
-use crate::kube::resource::{FINALIZER, GROUP, KIND, LoadTest, PLURAL, Phase, Status, VERSION};
+use crate::kube::resource::{COORDINATOR, FINALIZER, GROUP, KIND, LoadTest, PLURAL, Phase, Status, VERSION};
 use crate::kube::trigger::Triggers;
 
 /// A run that does not end holds a deletion up no longer.
@@ -35,6 +37,12 @@ pub(super) struct Shared {
     pub client: Client,
     pub runs: Arc<dyn Runs>,
     pub triggers: Triggers,
+    /// Which coordinator this is, among those that may see the same LoadTest.
+    pub holder: String,
+    /// Is marked when all have to be looked at once more.
+    pub wake: watch::Sender<u64>,
+    /// Nothing is held any more: what still waits is for the next life, and may be deleted meanwhile.
+    ending: AtomicBool,
     /// By uid.
     known: Mutex<HashMap<String, Known>>,
 }
@@ -42,12 +50,13 @@ pub(super) struct Shared {
 /// What is known of one, which its resource may not say yet.
 #[derive(Default)]
 struct Known {
-    by: String,
     /// As it was written last, and when.
     status: Option<(Status, Instant)>,
     /// The run that was told to stop.
     stopped: Option<String>,
     failures: u32,
+    /// The version that failed, and until when it is left alone.
+    failed: Option<(Option<String>, Instant)>,
 }
 
 /// Why a LoadTest could not be seen to.
@@ -63,8 +72,35 @@ impl fmt::Display for Failed {
 impl std::error::Error for Failed {}
 
 impl Shared {
-    pub(super) fn new(client: Client, runs: Arc<dyn Runs>) -> Self {
-        Shared { triggers: Triggers::new(client.clone()), client, runs, known: Mutex::default() }
+    pub(super) fn new(client: Client, runs: Arc<dyn Runs>, holder: String) -> Self {
+        Shared {
+            triggers: Triggers::new(client.clone()),
+            client,
+            runs,
+            holder,
+            wake: watch::channel(0).0,
+            ending: AtomicBool::new(false),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Lets go of all of them.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+        self.wake.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Whether a LoadTest is held up by this coordinator.
+    pub(super) fn holds(&self, test: &LoadTest) -> bool {
+        test.finalizers().iter().any(|own| own == FINALIZER) && claim(test).is_none_or(|claim| claim == self.holder)
+    }
+
+    /// How long one that failed, and is as it was, is still left alone.
+    fn backing_off(&self, uid: &str, version: Option<&str>) -> Option<Duration> {
+        let known = self.known();
+        let (failed, until) = known.get(uid)?.failed.as_ref()?;
+        let left = until.saturating_duration_since(Instant::now());
+        (failed.as_deref() == version && !left.is_zero()).then_some(left)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
@@ -76,27 +112,31 @@ impl Shared {
         self.triggers.forget(uid);
     }
 
-    /// Stops the runs of LoadTests that are gone although they should have waited.
-    pub(super) fn sweep(&self, there: &dyn Fn(&str) -> bool) {
-        let gone: Vec<String> = self.known().keys().filter(|uid| !there(uid)).cloned().collect();
-        for uid in gone {
-            let Some(known) = self.known().remove(&uid) else { continue };
-            self.triggers.forget(&uid);
-            let Some((status, _)) = known.status else { continue };
-            if let Some(run) = status.run.filter(|_| !status.phase.is_some_and(Phase::is_over)) {
-                self.runs.stop(&run, &format!("{} is gone", known.by));
+    /// Stops the runs of LoadTests that are gone although they should have waited, in this life or an earlier one.
+    pub(super) fn sweep(&self, there: &HashSet<String>) {
+        let gone: Vec<String> = self.known().keys().filter(|uid| !there.contains(*uid)).cloned().collect();
+        gone.iter().for_each(|uid| self.forget(uid));
+        for open in self.runs.open() {
+            if open.key.split_once('/').is_some_and(|(uid, _)| !there.contains(uid)) {
+                self.runs.stop(&open.run, &format!("{} is gone", open.by));
             }
         }
     }
+}
+
+/// Which coordinator sees to a LoadTest.
+fn claim(test: &LoadTest) -> Option<&str> {
+    test.annotations().get(COORDINATOR).map(String::as_str)
 }
 
 /// What is done after an error.
 pub(super) fn after(test: &LoadTest, shared: &Shared) -> Action {
     let mut known = shared.known();
     let known = known.entry(test.uid().unwrap_or_default()).or_default();
-    let pause = BACKOFF_FIRST * 2_u32.saturating_pow(known.failures.min(6));
+    let pause = (BACKOFF_FIRST * 2_u32.saturating_pow(known.failures.min(6))).min(BACKOFF_MAX);
     known.failures += 1;
-    Action::requeue(pause.min(BACKOFF_MAX))
+    known.failed = Some((test.resource_version(), Instant::now() + pause));
+    Action::requeue(pause)
 }
 
 /// Sees to a LoadTest.
@@ -105,9 +145,13 @@ pub(super) fn after(test: &LoadTest, shared: &Shared) -> Action {
 /// What the API server said no to.
 pub(super) async fn reconcile(test: Arc<LoadTest>, shared: Arc<Shared>) -> Result<Action, Failed> {
     let uid = test.uid().unwrap_or_default();
+    // Something changes all the time while a run goes on.
+    if let Some(left) = shared.backing_off(&uid, test.resource_version().as_deref()) {
+        return Ok(Action::requeue(left));
+    }
     let action = One { test: &test, shared: &shared, uid: &uid }.reconcile().await?;
     if let Some(known) = shared.known().get_mut(&uid) {
-        known.failures = 0;
+        (known.failures, known.failed) = (0, None);
     }
     Ok(action)
 }
@@ -120,6 +164,11 @@ struct One<'a> {
 
 impl One<'_> {
     async fn reconcile(&self) -> Result<Action, Failed> {
+        if claim(self.test).is_some_and(|claim| claim != self.shared.holder) {
+            // Another coordinator that watches this namespace sees to it.
+            self.shared.forget(self.uid);
+            return Ok(Action::await_change());
+        }
         let (before, since) = self.before();
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let now = Now { test: self.test, before: &before, now: &now };
@@ -136,10 +185,13 @@ impl One<'_> {
                 Ok(Action::await_change())
             }
             Then::Submit(order) => {
+                if let Some(why) = self.shared.runs.busy() {
+                    return self.show(&before, now.busy(&order, why), since).await;
+                }
                 if !self.finalizer(true).await? {
                     return Ok(Action::await_change());
                 }
-                let status = self.submit(now, *order);
+                let status = self.submit(now, *order).await;
                 self.show(&before, status, since).await
             }
             Then::Show(status) => self.show(&before, *status, since).await,
@@ -162,7 +214,6 @@ impl One<'_> {
     fn before(&self) -> (Status, Option<Duration>) {
         let mut all = self.shared.known();
         let known = all.entry(self.uid.to_owned()).or_default();
-        known.by = order::by(self.test);
         match &known.status {
             Some((status, at)) => (status.clone(), Some(at.elapsed())),
             None => (self.test.status.clone().unwrap_or_default(), None),
@@ -186,11 +237,15 @@ impl One<'_> {
         held.and_then(|held| held.try_into().ok()).unwrap_or_default()
     }
 
-    fn submit(&self, now: Now<'_>, order: Order) -> Status {
-        let runs = self.shared.runs.as_ref();
-        match runs.submit(order.clone()) {
-            Ok(run) => now.submitted(&order, &run, runs),
-            Err(refused) => now.refused(&order, &refused),
+    async fn submit(&self, now: Now<'_>, order: Order) -> Status {
+        let (runs, given) = (Arc::clone(&self.shared.runs), order.clone());
+        // It is remembered before it is taken on, and disks take their time.
+        let taken = tokio::task::spawn_blocking(move || runs.submit(given)).await;
+        match taken {
+            Ok(Ok(run)) => now.submitted(&order, &run, self.shared.runs.as_ref()),
+            Ok(Err(Declined::Refused(refused))) => now.refused(&order, &refused),
+            Ok(Err(Declined::Busy(why))) => now.busy(&order, why),
+            Err(_) => now.busy(&order, "the coordinator is ending".to_owned()),
         }
     }
 
@@ -208,9 +263,7 @@ impl One<'_> {
             Some(later) => return Ok(Action::requeue(later)),
             None => {}
         }
-        if !goes_on {
-            self.finalizer(false).await?;
-        }
+        self.finalizer(goes_on && !self.shared.ending.load(Ordering::Relaxed)).await?;
         Ok(Action::await_change())
     }
 
@@ -249,21 +302,30 @@ impl One<'_> {
         }
     }
 
-    /// Sees to it that the finalizer is there, or is not; false where the resource is gone.
+    /// Sees to it that the finalizer is there, with the name of this coordinator, or is not. Both are written at once, and
+    /// on top of what was read: of two coordinators one comes first. False where the resource is gone, or not ours.
     async fn finalizer(&self, wanted: bool) -> Result<bool, Failed> {
         let name = self.test.name_any();
         let mut current = self.test.clone();
         for _ in 0..CONFLICTS_MAX {
             let mut finalizers = current.metadata.finalizers.clone().unwrap_or_default();
-            if finalizers.iter().any(|own| own == FINALIZER) == wanted {
+            let (has, claimed) = (finalizers.iter().any(|own| own == FINALIZER), claim(&current));
+            if claimed.is_some_and(|claim| claim != self.shared.holder) {
+                return Ok(false);
+            }
+            if has == wanted && claimed.is_some() == wanted {
                 return Ok(true);
             }
             finalizers.retain(|own| own != FINALIZER);
             if wanted {
                 finalizers.push(FINALIZER.to_owned());
             }
-            let version = current.resource_version();
-            let patch = json!({ "metadata": { "resourceVersion": version, "finalizers": finalizers } });
+            let holder = wanted.then_some(self.shared.holder.as_str());
+            let patch = json!({ "metadata": {
+                "resourceVersion": current.resource_version(),
+                "finalizers": finalizers,
+                "annotations": { COORDINATOR: holder },
+            } });
             let result = self.api().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
             let error = match result {
                 Ok(_) => return Ok(true),
@@ -271,6 +333,8 @@ impl One<'_> {
             };
             match refusal::code(&error) {
                 Some(404) => return Ok(false),
+                // Whoever wrote may have been quicker with the same: what was read says nothing of it.
+                Some(409) if wanted => return Ok(false),
                 Some(409) => match self.api().get_opt(&name).await {
                     Ok(Some(fresh)) if fresh.uid().as_deref() == Some(self.uid) => current = fresh,
                     Ok(_) => return Ok(false),

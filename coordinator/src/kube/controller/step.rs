@@ -1,5 +1,7 @@
 //! What has to be done about a LoadTest next. It asks for runs, and stops none itself; the API server is not known here.
 
+use kube::ResourceExt;
+
 use super::status::Of;
 use super::{Order, Progress, Refused, Runs, asked, order};
 use crate::kube::resource::{LoadTest, Only, Phase, Status};
@@ -73,6 +75,11 @@ impl<'a> Now<'a> {
         self.of(revision(&order.key)).refused(refused)
     }
 
+    /// The status of an order that is given again later.
+    pub(super) fn busy(self, order: &Order, why: String) -> Status {
+        self.of(revision(&order.key)).pending("Busy", why)
+    }
+
     /// The status of a run that was just taken on.
     pub(super) fn submitted(self, order: &Order, run: &str, runs: &dyn Runs) -> Status {
         let queued = Progress::Queued { why: "taken on".to_owned() };
@@ -99,9 +106,10 @@ impl<'a> Now<'a> {
     }
 
     fn deletion(self, runs: &dyn Runs) -> Next {
-        // Between an order and its status there was none that names the run.
-        let by_key = runs.by_key(&order::key(self.test, self.before.revision.as_deref()));
-        let run = self.under_way().filter(|run| goes_on(runs, run)).or(by_key.as_deref());
+        // Between an order and its status there was none that names the run; and the deletion is a generation of its own.
+        let keys = order::keys_of(&self.test.uid().unwrap_or_default());
+        let open = runs.open().into_iter().find(|open| open.key.starts_with(&keys)).map(|open| open.run);
+        let run = self.under_way().filter(|run| goes_on(runs, run)).or(open.as_deref());
         let stop = self.stop(runs, run, "was deleted");
         let then = if stop.is_some() { Then::Hold } else { Then::LetGo };
         Next { stop, then }

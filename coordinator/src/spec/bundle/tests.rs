@@ -40,6 +40,20 @@ fn files_and_secrets_travel_and_nothing_else_is_read() {
 }
 
 #[test]
+fn a_test_without_a_namespace_is_at_home_where_its_coordinator_is() {
+    let of = |metadata: &str| {
+        let text = HEAD.replace("{name: t}", metadata)
+            + "  ready: [{ksvc: hello}]\n  requests: [{http: {}}]\n  load: {rate: 10/s, duration: 1s}\n";
+        let bundle = pack(Some(("t.yaml", &text)), Draft::default()).unwrap();
+        let test = travelled(&bundle).at_home_in("loadgrid").unpack(&folder("home-in")).unwrap();
+        // What the queue and the leases go by is what the cluster is asked for.
+        (test.objects[0].namespace.clone().unwrap(), test.requests[0].host.clone())
+    };
+    assert_eq!(of("{name: t}"), ("loadgrid".to_owned(), "hello.loadgrid.svc.cluster.local".to_owned()));
+    assert_eq!(of("{name: t, namespace: shop}"), ("shop".to_owned(), "hello.shop.svc.cluster.local".to_owned()));
+}
+
+#[test]
 fn mistakes_keep_their_place() {
     let text = format!(
         "{HEAD}  requests:\n    - http: {{url: 'http://h/'}}\n  load: {{rate: 10, duration: 1s}}\n  slos: ['x']\n"

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kube::controller::Declined;
 use crate::kube::controller::events::between;
 use crate::kube::controller::fake::{Fake, done, running, test};
 use serde_json::{Value, json};
@@ -47,7 +48,8 @@ impl Watched {
         let status = match &then {
             Then::Submit(order) => match self.runs.submit(order.as_ref().clone()) {
                 Ok(run) => now.submitted(order, &run, &self.runs),
-                Err(refused) => now.refused(order, &refused),
+                Err(Declined::Refused(refused)) => now.refused(order, &refused),
+                Err(Declined::Busy(why)) => now.busy(order, why),
             },
             Then::Show(status) => status.as_ref().clone(),
             _ => return then,
@@ -221,6 +223,8 @@ fn each_ready_revision_runs_once() {
 fn a_deletion_waits_until_its_run_has_stopped() {
     let deleted = |watched: &mut Watched| {
         watched.test.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-24T19:00:00Z")).unwrap();
+        // The API server counts it as a change of the spec.
+        watched.test.metadata.generation = watched.test.metadata.generation.map(|generation| generation + 1);
     };
     let mut watched = Watched::new(spec());
     watched.look();
