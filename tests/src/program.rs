@@ -135,6 +135,11 @@ impl Running {
     }
 
     /// Waits for its end.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.child.wait().expect("a child");
+    }
+
     pub fn wait(mut self) -> Done {
         let status = self.wait_status();
         let stdout = self.stdout.take().expect("first wait").join().expect("reader");

@@ -51,11 +51,9 @@ impl Served {
 
     /// Ends the coordinator at once, as a crash does, and starts another on the same folders and port.
     pub fn crash(&mut self) {
-        self.coordinator.signal(rustix::process::Signal::KILL);
+        self.coordinator.kill();
         let (coordinator, address, http) = begin(&self.dir, &self.flags, &self.address.to_string());
-        let before = std::mem::replace(&mut self.coordinator, coordinator);
-        drop(before);
-        (self.address, self.http) = (address, http);
+        (self.coordinator, self.address, self.http) = (coordinator, address, http);
     }
 
     pub fn url(&self) -> String {

@@ -346,6 +346,9 @@ fn limited_by(probes: &[Probe], low: f64) -> Option<String> {
 const CONCURRENCY_MIN: f64 = 2.0;
 const CONCURRENCY_RANGE: f64 = 3.0;
 
+/// A maximum that lies farther beyond the probes is no measurement: the fit hardly bends where they are.
+const PEAK_REACH: f64 = 2.0;
+
 fn scalability(probes: &[Probe]) -> Option<Scalability> {
     let points: Vec<usl::Point> = judged(probes)
         .filter_map(|probe| {
@@ -364,7 +367,7 @@ fn scalability(probes: &[Probe]) -> Option<Scalability> {
         sigma: fit.sigma,
         kappa: fit.kappa,
         r2: fit.r2,
-        peak: fit.peak.map(|peak| (peak.n, peak.x)),
+        peak: fit.peak.filter(|peak| peak.n <= PEAK_REACH * high).map(|peak| (peak.n, peak.x)),
     })
 }
 

@@ -162,6 +162,6 @@ pub struct Scalability {
     /// Coherency.
     pub kappa: f64,
     pub r2: f64,
-    /// The most that the fit allows: (concurrency, requests per second); null where it has no maximum.
+    /// The most that the fit allows: (concurrency, requests per second); null where it has none near the probes.
     pub peak: Option<(f64, f64)>,
 }

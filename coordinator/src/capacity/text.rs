@@ -121,7 +121,7 @@ fn beside(out: &mut String, report: &CapacityReport) {
     }
     if let Some(fit) = report.scalability {
         let peak = fit.peak.map_or_else(
-            || "no maximum".to_owned(),
+            || "no maximum near the probes".to_owned(),
             |(n, x)| format!("its maximum {} at {n:.0} requests at once", show_rate(x)),
         );
         let text = format!(

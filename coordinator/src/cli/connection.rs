@@ -25,8 +25,8 @@ const UPLOAD_MIN: u64 = 128 * 1024;
 /// Which coordinator.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Where {
-    /// Let a served coordinator (`loadgrid serve`) run it with its pool.
-    #[arg(long, value_name = "https://HOST:PORT", env = "LOADGRID_GRID", conflicts_with = "kube")]
+    /// Let a served coordinator (`loadgrid serve`) run it with its pool [env: LOADGRID_GRID].
+    #[arg(long, value_name = "https://HOST:PORT", conflicts_with = "kube")]
     grid: Option<String>,
     /// The same, through the API server of the kubeconfig's cluster, with the certificate that the release keeps for
     /// operators [default release: the namespace's only one].
@@ -43,8 +43,21 @@ impl Where {
         Where { grid: Some(url.to_owned()), ..Where::default() }
     }
 
+    /// By a flag or by the environment.
     pub(super) fn is_asked(&self) -> bool {
-        self.grid.is_some() || self.kube.is_some()
+        self.flag().is_some() || self.url().is_some()
+    }
+
+    /// The flag that names one.
+    pub(super) fn flag(&self) -> Option<&'static str> {
+        let grid = self.grid.as_ref().map(|_| "--grid");
+        grid.or_else(|| self.kube.as_ref().map(|_| "--kube"))
+    }
+
+    /// A flag wins over the environment, --kube too.
+    fn url(&self) -> Option<String> {
+        let of_environment = || std::env::var("LOADGRID_GRID").ok().filter(|url| !url.is_empty());
+        self.grid.clone().or_else(|| of_environment().filter(|_| self.kube.is_none()))
     }
 }
 
@@ -74,7 +87,7 @@ impl Client {
         if let Some(release) = &at.kube {
             return Client::through(release, at.context.as_deref()).await;
         }
-        let Some(url) = &at.grid else { return Err(Failure::usage("no grid is named: add --grid URL or --kube")) };
+        let Some(url) = &at.url() else { return Err(Failure::usage("no grid is named: add --grid URL or --kube")) };
         let material = match insecure {
             true => None,
             false => Some(tls::Files::in_dir(tls_dir, role).read().map_err(Failure::usage)?),

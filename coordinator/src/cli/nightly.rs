@@ -9,6 +9,7 @@ use super::documents::Document;
 use super::reach::ReachFlags;
 use super::{Failure, Outcome, exit, output, remote, run, runtime, trend};
 use crate::kube;
+use crate::kube::resource::{Capacity, Written};
 use crate::outside::notify::{self, Notice};
 use crate::report::Format;
 use crate::serve::Search;
@@ -65,6 +66,15 @@ pub(super) struct Arguments {
     quiet: bool,
 }
 
+/// What is run.
+struct Test {
+    /// For messages; files are looked up beside it.
+    name: String,
+    text: String,
+    workers: Option<usize>,
+    search: Option<Search>,
+}
+
 /// What is told.
 struct News {
     test: String,
@@ -82,17 +92,18 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
     }
     // Notices that can't be sent are found before the load.
     let notices = arguments.notices()?;
-    let (name, text) = arguments.test()?;
+    let test = arguments.test()?;
+    let flags = arguments.capacity.then(|| Search {
+        max: arguments.max.clone(),
+        precision: arguments.precision.clone(),
+        budget: arguments.budget.clone(),
+        ..Search::default()
+    });
     let errand = remote::Nightly {
-        name: &name,
-        text: &text,
-        workers: arguments.workers,
-        search: arguments.capacity.then(|| Search {
-            max: arguments.max.clone(),
-            precision: arguments.precision.clone(),
-            budget: arguments.budget.clone(),
-            ..Search::default()
-        }),
+        name: &test.name,
+        text: &test.text,
+        workers: arguments.workers.or(test.workers),
+        search: flags.or(test.search),
         quiet: arguments.quiet,
     };
     let done = errand.carry_out(&arguments.grid);
@@ -106,7 +117,7 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         }
         // A night without a result is news as well.
         Err(failure) => News {
-            test: name.clone(),
+            test: test.name.clone(),
             run: String::new(),
             code: failure.code,
             result: failure.message.clone(),
@@ -208,12 +219,14 @@ impl Arguments {
         Ok(all)
     }
 
-    /// The test's name for messages, and its text.
-    fn test(&self) -> Result<(String, String), Failure> {
+    fn test(&self) -> Result<Test, Failure> {
         match (&self.load_test, &self.file) {
             (Some(name), _) => resource(name),
-            (None, Some(path)) => run::read_file(Some(path.as_path()))?
-                .ok_or_else(|| Failure::usage(format!("{} can't be read", path.display()))),
+            (None, Some(path)) => {
+                let read = run::read_file(Some(path.as_path()))?;
+                let (name, text) = read.ok_or_else(|| Failure::usage(format!("{} can't be read", path.display())))?;
+                Ok(Test { name, text, workers: None, search: None })
+            }
             (None, None) => Err(Failure::usage("name a test: TEST.yaml or --load-test NAMESPACE/NAME")),
         }
     }
@@ -228,15 +241,18 @@ fn secret(flag: &str, file: &Path) -> Result<String, Failure> {
     }
 }
 
-/// The test of a resource, as a file would have it.
-fn resource(name: &str) -> Result<(String, String), Failure> {
+fn resource(name: &str) -> Result<Test, Failure> {
     let Some((namespace, own)) = name.split_once('/') else {
         return Err(Failure::usage(format!("--load-test {name}: write NAMESPACE/NAME")));
     };
     runtime()?.block_on(async {
         let cluster = kube::client::cluster(None).await.map_err(Failure::not_carried_out)?;
-        let text = kube::resource::as_file(&cluster.client, namespace, own).await.map_err(Failure::not_carried_out)?;
-        Ok((name.to_owned(), text))
+        let written = kube::resource::written(&cluster.client, namespace, own).await;
+        let Written { text, workers, capacity } = written.map_err(Failure::not_carried_out)?;
+        let search =
+            capacity.map(|Capacity { max, precision, budget }| Search { max, precision, budget, ..Search::default() });
+        // Its files are NAME/KEY from here, not from a folder of its namespace.
+        Ok(Test { name: own.to_owned(), text, workers: workers.map(|workers| workers as usize), search })
     })
 }
 

@@ -38,8 +38,14 @@ impl ReachFlags {
     }
 
     pub(super) fn open(&self) -> Result<Store, Failure> {
-        if !self.at.is_asked() {
-            return self.own.open();
+        match (self.own.is_flag(), self.at.flag()) {
+            (true, Some(flag)) => {
+                return Err(Failure::usage(format!("{flag} has a store of its own: leave --store out, or {flag}")));
+            }
+            // A grid that only the environment names is not asked about a store that is named here.
+            (true, None) => return self.own.open(),
+            (false, _) if !self.at.is_asked() => return self.own.open(),
+            (false, _) => {}
         }
         let far = Far::connect(&self.at, &self.tls_dir, self.insecure)?;
         Ok(Store::served(far.client.shown(), Box::new(far.clone())))

@@ -20,6 +20,14 @@ pub(super) struct StoreFlags {
     store: Option<String>,
 }
 
+impl StoreFlags {
+    /// Named by the flag rather than by the environment.
+    pub(super) fn is_flag(&self) -> bool {
+        let of_environment = std::env::var("LOADGRID_STORE").ok();
+        self.store.is_some() && self.store != of_environment
+    }
+}
+
 /// Whether and how long a run is kept.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Store")]

@@ -23,18 +23,37 @@ pub const FINALIZER: &str = "loadgrid.dev/stop";
 /// Which coordinator sees to it, while one does: several may watch the same namespace.
 pub const COORDINATOR: &str = "loadgrid.dev/coordinator";
 
-/// The test of a LoadTest, as a file would have it.
+/// What a LoadTest wants to be run, outside the controller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The test as a file would have it.
+    pub text: String,
+    pub workers: Option<u32>,
+    /// Then it is a search.
+    pub capacity: Option<Capacity>,
+}
+
+/// Reads a LoadTest. Whether it is suspended, or waits for a trigger, is the controller's affair.
 ///
 /// # Errors
-/// A sentence: there is none, a missing rule, or what else the API server says.
-pub async fn as_file(client: &kube::Client, namespace: &str, name: &str) -> Result<String, String> {
+/// A sentence: there is none, a missing rule, what else the API server says, or the key that can't be read.
+pub async fn written(client: &kube::Client, namespace: &str, name: &str) -> Result<Written, String> {
     let tests: kube::Api<LoadTest> = kube::Api::namespaced(client.clone(), namespace);
     let ask = Ask::new(&["get"], GROUP, PLURAL, Some(namespace));
-    match tests.get(name).await {
-        Ok(test) => Ok(super::controller::text(&test)),
-        Err(error) if code(&error) == Some(404) => Err(format!("there is no LoadTest {namespace}/{name}")),
-        Err(error) => Err(explain(&error, &ask)),
-    }
+    let test = match tests.get(name).await {
+        Ok(test) => test,
+        Err(error) if code(&error) == Some(404) => return Err(format!("there is no LoadTest {namespace}/{name}")),
+        Err(error) => return Err(explain(&error, &ask)),
+    };
+    of(&test).map_err(|why| format!("LoadTest {namespace}/{name}: {why}"))
+}
+
+fn of(test: &LoadTest) -> Result<Written, String> {
+    let Only { workers, capacity, .. } = super::controller::only(test).map_err(|refused| {
+        let field = refused.field.map(|field| format!("{field}: ")).unwrap_or_default();
+        format!("{field}{}", refused.message)
+    })?;
+    Ok(Written { text: super::controller::text(test), workers, capacity })
 }
 
 /// A LoadTest.

@@ -149,9 +149,13 @@ mod tests {
     fn all_means_all_that_are_coming_and_nobody_is_waited_for_for_ever() {
         let all = place("1", "a:80", None);
         let joining = Workers { joining: true, ..pool(1, 1) };
-        assert!(matches!(&turns(&[all.clone()], &[], joining)[0], Turn::Waits(why) if why.contains("joining")));
+        assert!(
+            matches!(&turns(std::slice::from_ref(&all), &[], joining)[0], Turn::Waits(why) if why.contains("joining"))
+        );
         assert_eq!(turns(&[place("1", "a:80", Some(1))], &[], joining), [Turn::Begins(1)]);
-        assert!(matches!(&turns(&[all.clone()], &[], pool(0, 0))[0], Turn::Waits(why) if why.contains("no worker")));
+        assert!(
+            matches!(&turns(std::slice::from_ref(&all), &[], pool(0, 0))[0], Turn::Waits(why) if why.contains("no worker"))
+        );
         let overdue = Place { overdue: true, ..all };
         let turns = turns(&[overdue, place("2", "b:80", Some(2))], &[], pool(0, 0));
         assert!(matches!(&turns[0], Turn::Fails(why) if why.contains("--join-timeout")), "{turns:?}");

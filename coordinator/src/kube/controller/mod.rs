@@ -12,7 +12,7 @@ mod step;
 mod watch;
 
 pub use self::field::at as field_at;
-pub(super) use self::order::text;
+pub(super) use self::order::{only, text};
 pub(super) use self::refused::of_any_watch;
 pub use self::watch::{Scope, run};
 

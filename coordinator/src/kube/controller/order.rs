@@ -13,7 +13,7 @@ const ONLY: [&str; 5] = ["trigger", "workers", "suspend", "capacity", "rerun"];
 ///
 /// # Errors
 /// The key whose value can't be read.
-pub(super) fn only(test: &LoadTest) -> Result<Only, Refused> {
+pub(in crate::kube) fn only(test: &LoadTest) -> Result<Only, Refused> {
     let own = ONLY.iter().filter_map(|key| Some(((*key).to_owned(), test.spec.get(*key)?.clone())));
     let own = Value::Object(own.filter(|(_, value)| !value.is_null()).collect());
     let only: Only = serde_path_to_error::deserialize(own).map_err(|error| Refused {

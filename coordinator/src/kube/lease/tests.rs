@@ -161,7 +161,7 @@ async fn one_that_was_taken_away_is_lost() {
 #[tokio::test]
 async fn one_that_cannot_be_renewed_is_lost_in_time() {
     let fake = Fake::default();
-    let times = Times { duration: Duration::from_millis(40), ..EAGER };
+    let times = Times { duration: Duration::from_millis(300), ..EAGER };
     let mut held = held(&fake.leases("one", times), "01A").await;
     fake.broken.with(|broken| *broken = true);
     let why = lost(&mut held).await;
