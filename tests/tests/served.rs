@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 
-use loadgrid_tests::program::{Demo, Done, Running, loadgrid};
+use loadgrid_tests::program::{Demo, Done, Running, bin, loadgrid};
 use loadgrid_tests::proxy::Proxy;
 use loadgrid_tests::served::{Served, get, idle};
 use loadgrid_tests::{alone, scratch};
@@ -408,4 +409,62 @@ fn a_worker_says_whether_it_is_in_a_session() {
     drop(grid);
     worker.await_stderr("no coordinator yet");
     assert!(get(address, "/readyz").0.starts_with("HTTP/1.1 503"));
+}
+
+/// How `unshare` gives a process file systems of its own here, if it can.
+fn unshared() -> Option<&'static str> {
+    let works = |flags: &&str| {
+        let tried = Command::new("unshare").args([flags, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    let found = ["-m", "-rm"].into_iter().find(|flags| works(flags));
+    if found.is_none() {
+        let may_skip = std::env::var_os("LOADGRID_TESTS_MAY_SKIP").is_some_and(|value| !value.is_empty());
+        assert!(may_skip, "no file system can be mounted here; LOADGRID_TESTS_MAY_SKIP=1 does without this test");
+        eprintln!("\n== SKIPPED, NOT TESTED: a coordinator on a full volume\n");
+    }
+    found
+}
+
+#[test]
+fn a_full_volume_is_told_loses_no_result_and_ends_when_there_is_room() {
+    let Some(unshare) = unshared() else { return };
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let volume = scratch("served-full");
+    let script =
+        "mount -t tmpfs -o size=8m tmpfs \"$0\" && { dd if=/dev/zero of=\"$0/fill\" bs=64k 2>/dev/null; exec \"$@\"; }";
+    let mut command = Command::new("unshare");
+    command.args([unshare, "sh", "-c", script]).arg(&volume).arg(bin("loadgrid"));
+    command.args(["serve", "--insecure", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--allow", "127.0.0.1"]);
+    command.arg("--store").arg(volume.join("store"));
+    let mut coordinator = Running::spawn(command);
+    let address = |line: String| line.split("://").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let http = address(coordinator.await_stderr("live page")).parse().unwrap();
+    let url = format!("http://{}", address(coordinator.await_stderr("waiting for workers and submissions")));
+    let mut worker = Running::start("loadgrid-worker", ["--coordinator", &url, "--insecure", "--lanes", "1"]);
+    worker.await_stderr("joined the coordinator");
+    let (head, why) = get(http, "/readyz");
+    assert!(head.starts_with("HTTP/1.1 503") && why.contains("No space left"), "{head}\n{why}");
+
+    let run = || {
+        let target = demo.url();
+        let load = ["run", "--url", &target, "--rate", "20/s", "--duration", "1s", "-o", "json"];
+        Running::start("loadgrid", load.into_iter().chain(["--grid", &url, "--insecure"])).wait()
+    };
+    // It is measured and told; what is not kept is no pass.
+    let done =
+        run().expect_code(4).expect_words(&["restart of the coordinator would forget", "on the coordinator", "full"]);
+    assert_eq!(report(&done.stdout)["load"]["sent"], 20);
+
+    let fill = format!("/proc/{}/root{}/fill", coordinator.pid(), volume.display());
+    fs::OpenOptions::new().write(true).open(&fill).unwrap().set_len(6 << 20).unwrap();
+    let (head, why) = get(http, "/readyz");
+    assert!(head.starts_with("HTTP/1.1 503") && why.contains("KiB left"), "{head}\n{why}");
+    fs::remove_file(&fill).unwrap();
+    assert!(get(http, "/readyz").0.starts_with("HTTP/1.1 200"));
+    let done = run();
+    assert!(matches!(done.code, Some(0 | 3)), "{done:?}");
+    let kept = loadgrid(&["runs", "--grid", &url, "--insecure"]).expect_code(0);
+    assert!(kept.stdout.contains(report(&done.stdout)["run"].as_str().unwrap()), "{}", kept.stdout);
 }
