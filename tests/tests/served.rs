@@ -301,6 +301,38 @@ fn too_few_workers_and_foreign_certificates_are_told_apart() {
 }
 
 #[test]
+fn a_worker_that_has_nothing_to_say_while_others_are_waited_for_is_still_there() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let mut grid = Served::start("served-quiet", &[], 1);
+    let url = demo.url();
+    let both = ["run", "--url", &url, "--rate", "20/s", "--duration", "1s", "--workers", "2", "-o", "json"];
+    let mut command = grid.begin(&both);
+    command.await_stderr("1 of 2 workers joined");
+    // Longer than a silence may be.
+    let load = ["run", "--url", &url, "--rate", "1/s", "--duration", "4s", "-o", "json", "-q"];
+    loadgrid(&load).expect_code(0);
+    grid.join("late");
+    assert_eq!(report(&command.wait().expect_code(0).stdout)["load"]["sent"], 20);
+}
+
+#[test]
+fn without_a_worker_a_test_waits_and_is_given_up() {
+    let _alone = alone();
+    let demo = Demo::start(&[]);
+    let mut grid = Served::start("served-none", &[], 0);
+    let url = demo.url();
+    let load = ["run", "--url", &url, "--rate", "10/s", "--duration", "1s", "-o", "json"];
+    let given_up = grid.run(&[&load[..], &["--join-timeout", "1s"]].concat()).expect_code(4);
+    let given_up = given_up.expect_words(&["waiting: no worker is here yet", "no worker came within the time"]);
+    assert_eq!(given_up.stdout, "");
+    let mut waits = grid.begin(&load);
+    waits.await_stderr("waiting: no worker is here yet");
+    grid.join("late");
+    assert_eq!(report(&waits.wait().expect_code(0).stdout)["load"]["sent"], 10);
+}
+
+#[test]
 fn certificates_are_renewed_without_a_restart() {
     let _alone = alone();
     let demo = Demo::start(&[]);

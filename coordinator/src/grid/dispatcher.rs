@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::run::{Applied, Command, MemberState, Phase, Policy, Rejected, RunError, RunState, StopReason};
-use super::server::{Event, Outgoing};
+use super::server::Event;
+use super::session::{Change, Session};
 use super::{CHECKPOINT_EVERY, Checkpoint, LastSecond, Options, PhaseName, SILENCE_MAX, Snapshot};
 use crate::plan::{Capacity, Plan};
 use crate::results::Which;
@@ -25,6 +26,9 @@ use crate::slo::feasible::lost_cause;
 
 /// How often silence, patience and progress are looked at.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Between two looks there is a [`TICK`], unless this machine stood still.
+const STANDSTILL_NS: u64 = 1_000_000_000;
 
 /// How long workers may take to look up targets and count their shards.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
@@ -50,12 +54,6 @@ const END_PATIENCE_NS: u64 = 10_000_000_000;
 /// How often objectives are looked at with `--abort-on-fail`.
 const FEASIBLE_EVERY: Duration = Duration::from_secs(1);
 
-struct Session {
-    number: u64,
-    outgoing: Outgoing,
-    heard: Instant,
-}
-
 pub(super) struct Dispatcher {
     state: RunState,
     options: Options,
@@ -64,6 +62,8 @@ pub(super) struct Dispatcher {
     snapshots: watch::Sender<Snapshot>,
     sessions: HashMap<String, Session>,
     planned: u64,
+    /// When silence was last looked for.
+    looked_ns: u64,
     stopped_at: Option<Instant>,
     checkpoint: Option<Checkpoint>,
     /// Λ of warm-up and main phase; `None` in a closed loop.
@@ -89,6 +89,7 @@ impl Dispatcher {
             snapshots,
             sessions: HashMap::new(),
             planned: 0,
+            looked_ns: clock::now_ns(),
             stopped_at: None,
             checkpoint,
             profiles,
@@ -258,7 +259,10 @@ impl Dispatcher {
 
     fn take(&mut self, event: Event) -> Result<(), RunError> {
         match event {
-            Event::Joined { session, hello, outgoing } => self.joined(session, hello, outgoing),
+            Event::Joined { session, hello, outgoing, heard } => {
+                self.joined(Session::new(session, hello, outgoing, heard));
+                Ok(())
+            }
             Event::Left { session, worker } => {
                 if self.sessions.get(&worker).is_some_and(|current| current.number == session) {
                     self.sessions.remove(&worker);
@@ -267,10 +271,9 @@ impl Dispatcher {
                 Ok(())
             }
             Event::Said { session, worker, kind } => {
-                match self.sessions.get_mut(&worker) {
-                    Some(current) if current.number == session => current.heard = Instant::now(),
-                    // From a stream that was given up for a newer one.
-                    _ => return Ok(()),
+                // Not from a stream that was given up for a newer one.
+                if self.sessions.get(&worker).is_none_or(|current| current.number != session) {
+                    return Ok(());
                 }
                 let _ = self.state.apply(Command::Back { worker: worker.clone() });
                 self.said(worker, *kind)
@@ -278,39 +281,54 @@ impl Dispatcher {
         }
     }
 
-    fn joined(&mut self, number: u64, hello: v1::Hello, outgoing: Outgoing) -> Result<(), RunError> {
-        let worker = hello.worker;
-        self.sessions.insert(worker.clone(), Session { number, outgoing, heard: Instant::now() });
+    fn joined(&mut self, session: Session) {
+        let hello = session.hello.clone();
+        let worker = hello.worker.clone();
+        self.sessions.insert(worker.clone(), session);
         let known = self.state.members.contains_key(&worker);
-        let capacity = Capacity { lanes: hello.lanes, max_connections: hello.max_connections };
-        let gathering = self.state.phase == Phase::Gathering;
-        if gathering && self.state.members.len() < self.options.workers {
-            let _ = self.state.apply(Command::Join { worker: worker.clone(), name: hello.name, capacity });
-        } else if known {
-            tracing::info!("worker {} is back", hello.name);
-            let _ = self.state.apply(Command::Back { worker: worker.clone() });
-        } else {
-            tracing::info!("worker {} came too late for this run and waits", hello.name);
-        }
+        self.admit(&hello);
         let merged = self.state.results.workers.get(&worker).map_or(0, |results| results.merged());
         let lost = self.state.members.get(&worker).is_some_and(|member| member.state == MemberState::Lost);
         let resume = known && !lost && hello.run == self.state.plan.run;
         let protocol_version = loadgrid_proto::PROTOCOL_VERSION;
         self.send(&worker, ToWorker::Welcome(v1::Welcome { protocol_version, merged, resume }));
-        if known && !resume && self.state.phase == Phase::Preparing {
-            // It lost its assignment with the stream, or never got it.
-            let share = self.state.members.get(&worker).and_then(|member| member.share);
-            share.into_iter().for_each(|s| self.send(&worker, ToWorker::Assignment(self.state.plan.assignment(s))));
+        if known && (resume || self.state.phase == Phase::Preparing) {
+            self.retell(&worker, resume);
         }
-        if let (true, Phase::Running { start_ns }) = (resume, &self.state.phase) {
-            // The order to start, or to stop, may have been lost with the old stream.
-            let run = self.state.plan.run.clone();
-            self.send(&worker, ToWorker::Start(v1::StartAt { run: run.clone(), start_ns: *start_ns }));
-            if let Some(reason) = &self.state.stopped {
-                self.send(&worker, ToWorker::Stop(v1::Stop { run, reason: reason.to_string() }));
+    }
+
+    /// Takes a worker in, or back.
+    fn admit(&mut self, hello: &v1::Hello) {
+        let worker = hello.worker.clone();
+        let capacity = Capacity { lanes: hello.lanes, max_connections: hello.max_connections };
+        let gathering = self.state.phase == Phase::Gathering;
+        if gathering && self.state.members.len() < self.options.workers {
+            let _ = self.state.apply(Command::Join { worker, name: hello.name.clone(), capacity });
+        } else if self.state.members.contains_key(&worker) {
+            tracing::info!("worker {} is back", hello.name);
+            let _ = self.state.apply(Command::Back { worker });
+        } else {
+            tracing::info!("worker {} came too late for this run and waits", hello.name);
+        }
+    }
+
+    /// Tells a worker of this run how things stand: what it was told may have been lost.
+    fn retell(&self, worker: &str, has_assignment: bool) {
+        let run = self.state.plan.run.clone();
+        match &self.state.phase {
+            Phase::Preparing if !has_assignment => {
+                // It lost its assignment with the stream, or never got it.
+                let share = self.state.members.get(worker).and_then(|member| member.share);
+                share.into_iter().for_each(|s| self.send(worker, ToWorker::Assignment(self.state.plan.assignment(s))));
             }
+            Phase::Running { start_ns } => {
+                self.send(worker, ToWorker::Start(v1::StartAt { run: run.clone(), start_ns: *start_ns }));
+                if let Some(reason) = &self.state.stopped {
+                    self.send(worker, ToWorker::Stop(v1::Stop { run, reason: reason.to_string() }));
+                }
+            }
+            _ => {}
         }
-        Ok(())
     }
 
     /// A worker is away, and was last heard at `heard_ns`.
@@ -415,12 +433,29 @@ impl Dispatcher {
     }
 
     fn find_silent(&mut self, now_ns: u64) {
-        let silences = self.sessions.iter().map(|(worker, session)| (worker.clone(), session.heard.elapsed()));
-        let silent: Vec<(String, Duration)> = silences.filter(|(_, silence)| *silence > SILENCE_MAX).collect();
-        for (worker, silence) in silent {
-            // Its stream is given up: it will dial anew if it lives.
-            self.sessions.remove(&worker);
-            self.left(worker, now_ns.saturating_sub(silence.as_nanos() as u64));
+        // After a standstill of our own, what was said meanwhile comes first.
+        let looked_ns = std::mem::replace(&mut self.looked_ns, now_ns);
+        if now_ns.saturating_sub(looked_ns) > STANDSTILL_NS {
+            return;
+        }
+        let changes: Vec<(String, Change)> = self
+            .sessions
+            .iter_mut()
+            .filter_map(|(worker, session)| Some((worker.clone(), session.look(now_ns)?)))
+            .collect();
+        for (worker, change) in changes {
+            match change {
+                Change::Silent(heard_ns) => self.left(worker, heard_ns),
+                Change::Back => {
+                    let hello = self.sessions.get(&worker).map(|session| session.hello.clone());
+                    hello.iter().for_each(|hello| self.admit(hello));
+                }
+            }
+        }
+        let missed = self.sessions.iter().filter(|(_, session)| session.takes_up());
+        for (worker, _) in missed {
+            let state = self.state.members.get(worker).map(|member| member.state);
+            self.retell(worker, state != Some(MemberState::Assigned));
         }
     }
 
@@ -469,11 +504,8 @@ impl Dispatcher {
     }
 
     fn send(&self, worker: &str, kind: ToWorker) {
-        let Some(session) = self.sessions.get(worker) else { return };
-        let message = v1::CoordinatorMessage { kind: Some(kind) };
-        if session.outgoing.try_send(Ok(message)).is_err() {
-            // It does not read: it will be found silent, and told again when it is back.
-            tracing::debug!("a message to worker {worker} was not taken");
+        if let Some(session) = self.sessions.get(worker) {
+            session.send(kind);
         }
     }
 

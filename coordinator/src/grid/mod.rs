@@ -7,6 +7,7 @@ mod dispatcher;
 mod embedded;
 mod run;
 mod server;
+mod session;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::embedded::embed;
 pub use self::run::{Command, Member, MemberState, Policy, RunError, RunState, StopReason};
 pub use self::server::{Event, KEEP_ALIVE, Listener, Outgoing, Security, listen, sessions};
+pub use self::session::Heard;
 use crate::plan::Plan;
 
 /// Events that may wait for the dispatcher. Sessions beyond it wait, and their workers' windows fill.

@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::certs::{Role, require_role};
 use super::run::StopReason;
+use super::session::Heard;
 use super::{Events, OUTGOING_MAX, Snapshot};
 
 /// HTTP/2 pings tell a dead peer from a quiet one.
@@ -42,7 +43,7 @@ pub type Outgoing = mpsc::Sender<Result<v1::CoordinatorMessage, Status>>;
 /// What sessions tell the dispatcher.
 #[derive(Debug)]
 pub enum Event {
-    Joined { session: u64, hello: v1::Hello, outgoing: Outgoing },
+    Joined { session: u64, hello: v1::Hello, outgoing: Outgoing, heard: Heard },
     Said { session: u64, worker: String, kind: Box<FromWorker> },
     Left { session: u64, worker: String },
 }
@@ -186,10 +187,13 @@ impl Grid for Service {
         let session = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         let worker = hello.worker.clone();
         let events = self.events.clone();
-        let joined = Event::Joined { session, hello, outgoing: outgoing.clone() };
+        let heard = Heard::default();
+        heard.now(clock::now_ns());
+        let joined = Event::Joined { session, hello, outgoing: outgoing.clone(), heard: heard.clone() };
         events.send(joined).await.map_err(|_| Status::unavailable("the run is over"))?;
         tokio::spawn(async move {
             while let Ok(Some(message)) = incoming.message().await {
+                heard.now(clock::now_ns());
                 let event = match message.kind {
                     // Answered here and at once: what waits for the dispatcher would count as distance.
                     Some(FromWorker::Ping(ping)) => {

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::queue::Workers;
-use crate::grid::{Event, Events, Outgoing};
+use crate::grid::{Event, Events, Heard, Outgoing};
 
 /// A worker that was in a run dials anew; who takes longer is gone.
 const RETURN_MAX: Duration = Duration::from_secs(5);
@@ -116,6 +116,7 @@ struct Member {
     hello: v1::Hello,
     /// `None` while its session is broken.
     outgoing: Option<Outgoing>,
+    heard: Heard,
     joined: jiff::Timestamp,
     run: Option<String>,
     /// When it was given back without a session.
@@ -168,8 +169,8 @@ impl Pool {
 
     async fn take(&mut self, event: Event) {
         match event {
-            Event::Joined { session, hello, outgoing } => {
-                self.joined(session, hello, outgoing).await;
+            Event::Joined { session, hello, outgoing, heard } => {
+                self.joined(session, hello, outgoing, heard).await;
                 self.publish();
             }
             Event::Said { ref worker, .. } => {
@@ -190,7 +191,7 @@ impl Pool {
         }
     }
 
-    async fn joined(&mut self, session: u64, hello: v1::Hello, outgoing: Outgoing) {
+    async fn joined(&mut self, session: u64, hello: v1::Hello, outgoing: Outgoing, heard: Heard) {
         let worker = hello.worker.clone();
         // The successor of one that was killed: nobody else will come back under its name.
         self.members.retain(|id, member| *id == worker || member.returns.is_none() || member.hello.name != hello.name);
@@ -201,6 +202,7 @@ impl Pool {
             session,
             hello: hello.clone(),
             outgoing: Some(outgoing.clone()),
+            heard: heard.clone(),
             joined,
             run: run.clone(),
             returns: None,
@@ -208,7 +210,7 @@ impl Pool {
         self.members.insert(worker.clone(), member);
         if run.is_some() {
             // Back in its run.
-            return self.pass_on(run, Event::Joined { session, hello, outgoing }).await;
+            return self.pass_on(run, Event::Joined { session, hello, outgoing, heard }).await;
         }
         // A run that it still holds is over here, or of another life.
         let welcome = v1::Welcome { protocol_version: loadgrid_proto::PROTOCOL_VERSION, merged: 0, resume: false };
@@ -232,7 +234,8 @@ impl Pool {
             let Some(outgoing) = member.outgoing.clone() else { continue };
             member.run = Some(run.to_owned());
             borrower.lent += 1;
-            let joined = Event::Joined { session: member.session, hello: member.hello.clone(), outgoing };
+            let (hello, heard) = (member.hello.clone(), member.heard.clone());
+            let joined = Event::Joined { session: member.session, hello, outgoing, heard };
             // A dispatcher that is gone gives its workers back with the loan.
             let _ = borrower.events.send(joined).await;
         }
