@@ -107,7 +107,8 @@ impl Service {
         if !inner.jobs().is_empty() {
             *inner.begins_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REJOIN);
             inner.look_again_in(REJOIN);
-            inner.jobs().values().for_each(|job| inner.look_again_in(job.patience_left()));
+            let waits = |job: &&Job| matches!(job.state, State::Queued { .. });
+            inner.jobs().values().filter(waits).for_each(|job| inner.look_again_in(job.patience_left()));
         }
         let service = Service { inner };
         let mut workers = service.inner.pool.watch();

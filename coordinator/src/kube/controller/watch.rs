@@ -43,8 +43,8 @@ enum Trouble {
 }
 
 /// Runs the LoadTests of a cluster until `stop` comes, and what became of their runs is written down. `holder` is which
-/// coordinator this is, the same after a restart; of several that see a LoadTest one sees to it. An API server that says no is asked again, more and more seldom;
-/// what it said is logged once.
+/// coordinator this is, the same after a restart; of several that see a LoadTest one sees to it. An API server that
+/// says no is asked again, more and more seldom; what it said is logged once.
 ///
 /// # Errors
 /// No namespace at all.
@@ -88,7 +88,8 @@ pub async fn run(
                 shared.end();
                 until = Some(Instant::now() + END_PATIENCE);
             }
-            () = at(until) => drop(end.send_replace(true)),
+            // An API server that does not answer holds nobody up.
+            () = at(until) => return Ok(()),
         }
         if until.is_some() && stores.iter().all(|store| !store.state().iter().any(|test| shared.holds(test))) {
             end.send_replace(true);
