@@ -259,8 +259,12 @@ rights() {
     may no "$own-worker" get $verb && may no "$own-operator" get $verb
   done
   may yes ada get "secrets/$release-operator-tls" && may no ada get "secrets/$release-ca" && may no ada list secrets
-  may no ada get "secrets/$release-worker-tls" && may yes ada create pods:portforward
-  may yes ada get pods:portforward
+  may no ada get "secrets/$release-worker-tls"
+  # A tunnel to the coordinator, and to nothing else that runs beside it.
+  for verb in get create; do
+    may yes ada $verb "pods/$release-coordinator-0:portforward" && may no ada $verb pods/database-0:portforward
+    may no ada $verb pods:portforward
+  done
   may yes ada list statefulsets.apps && may no ada create pods:exec && may no ada create pods && may no ada delete pods
   may yes ada create loadtests.loadgrid.dev shop && may no ada create loadtests.loadgrid.dev other
   may no ada patch loadtests.loadgrid.dev:status shop && may no eve get "secrets/$release-operator-tls"

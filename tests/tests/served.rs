@@ -109,6 +109,58 @@ fn one_test_at_a_time_on_a_target_and_others_beside_it() {
 }
 
 #[test]
+fn one_of_several_runs_is_named_to_be_stopped() {
+    let _alone = alone();
+    let (demo, other) = (Demo::start(&[]), Demo::start(&[]));
+    let grid = Served::start("served-several", &[], 2);
+    let begin = |url: &str, name: &str| {
+        grid.begin(&["run", "--url", url, "--name", name, "--rate", "20/s", "--duration", "60s", "--workers", "1"])
+    };
+    let (first, second) = (begin(&demo.url(), "first"), begin(&other.url(), "second"));
+    let state = grid.await_state("both run", |state| {
+        let is = |test| running(state, test).is_some_and(|run| run["phase"] == "running");
+        is("first") && is("second")
+    });
+    // As the manual has it: the grid by the environment.
+    let [_, url, _, certs] = grid.flags();
+    let by_environment = |args: &[&str]| {
+        let mut command = Command::new(bin("loadgrid"));
+        command.args(args).env("LOADGRID_GRID", &url).env("LOADGRID_TLS_DIR", &certs);
+        Running::spawn(command).wait()
+    };
+    by_environment(&["status"]).expect_code(0);
+    let asked = by_environment(&["stop"]).expect_code(2).expect_words(&["several", "first", "second", "--run"]);
+    let run = running(&state, "second").unwrap()["run"].as_str().unwrap();
+    assert!(asked.stderr.contains(run), "{}", asked.stderr);
+    by_environment(&["stop", "--run", run]).expect_code(0);
+    second.wait().expect_code(3);
+    by_environment(&["stop", "--run", run]).expect_code(2).expect_words(&["is over"]);
+    by_environment(&["stop"]).expect_code(0);
+    first.wait().expect_code(3);
+    by_environment(&["stop"]).expect_code(2).expect_words(&["no run is going on"]);
+}
+
+#[test]
+fn a_search_that_dies_with_its_coordinator_keeps_its_probes() {
+    let _alone = alone();
+    let demo = Demo::start(&["--latency", "fixed:2ms"]);
+    let mut grid = Served::start("served-search-crash", &[], 1);
+    let search = ["--from", "100/s", "--max", "900/s", "--budget", "90s", "--probe", "2s", "--cool-down", "100ms"];
+    let url = demo.url();
+    let test = ["capacity", "--url", &url, "--slo", "http/latency-p90 <= 500ms", "--name", "far", "--detach"];
+    grid.run(&[&test[..], &search].concat()).expect_code(0);
+    let probes = |state: &Value| running(state, "far").and_then(|run| run["probe"]["number"].as_u64());
+    let state = grid.await_state("a third probe", |state| probes(state) >= Some(3));
+    let run = running(&state, "far").unwrap()["run"].as_str().unwrap().to_owned();
+    grid.crash();
+    let done = grid.run(&["run", "--attach", &run, "-o", "json"]).expect_code(4);
+    let found = report(&done.stdout);
+    assert_eq!((&found["verdict"], &found["exit_code"]), (&Value::from("broken-off"), &Value::from(4)));
+    assert!(found["probes"].as_array().unwrap().len() >= 2, "{found:#}");
+    assert!(grid.run(&["runs"]).expect_code(0).stdout.contains(&run), "it is in the store");
+}
+
+#[test]
 fn files_and_secrets_travel_with_the_test_and_the_coordinators_own_are_not_read() {
     let _alone = alone();
     let demo = Demo::start(&[]);
@@ -469,7 +521,8 @@ fn a_full_volume_is_told_loses_no_result_and_ends_when_there_is_room() {
     let mut command = Command::new("unshare");
     command.args([unshare, "sh", "-c", script]).arg(&volume).arg(bin("loadgrid"));
     command.args(["serve", "--insecure", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--allow", "127.0.0.1"]);
-    command.arg("--store").arg(volume.join("store"));
+    // What can't be kept is saved where it runs.
+    command.arg("--store").arg(volume.join("store")).current_dir(scratch("served-full-rescued"));
     let mut coordinator = Running::spawn(command);
     let address = |line: String| line.split("://").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     let http = address(coordinator.await_stderr("live page")).parse().unwrap();

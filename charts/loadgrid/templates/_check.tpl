@@ -108,6 +108,7 @@
 
 {{- define "loadgrid.check.nightly" -}}
 {{- $seen := dict -}}
+{{- $results := dict -}}
 {{- range $index, $night := .Values.nightly -}}
 {{- $what := list -}}
 {{- range $key := list "test" "file" "loadTest" -}}
@@ -123,6 +124,18 @@
 {{- $full := printf "%s-nightly-%s" (include "loadgrid.fullname" $) $night.name -}}
 {{- if gt (len $full) 52 }}
 - nightly[{{ $index }}]: the CronJob's name {{ $full }} is longer than 52 characters: a shorter name, or fullnameOverride
+{{- end -}}
+{{- range $key := list "workers" "capacity" "trigger" "rerun" "suspend" -}}
+{{- if hasKey ($night.test | default dict) $key }}
+- nightly[{{ $index }}] ({{ $night.name }}).test.{{ $key }} is a key of LoadTest resources: {{ has $key (list "workers" "capacity" "suspend") | ternary "write it beside test" "leave it out" }}
+{{- end -}}
+{{- end -}}
+{{- if not $night.file -}}
+{{- $kept := $night.loadTest | default $night.name | splitList "/" | last -}}
+{{- if hasKey $results $kept }}
+- nightly[{{ $index }}] and nightly[{{ index $results $kept }}] both have results of the name {{ $kept }}, which would be one history: rename one
+{{- end -}}
+{{- $_ := set $results $kept $index -}}
 {{- end -}}
 {{- if and $night.files (not $night.test) (not $night.file) }}
 - nightly[{{ $index }}] ({{ $night.name }}).files are for test and file, not for loadTest: leave them out

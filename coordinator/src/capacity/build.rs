@@ -30,6 +30,8 @@ pub enum Ended {
     /// The next probe would not have fitted.
     Budget,
     Interrupted,
+    /// The coordinator that carried it out ended.
+    BrokenOff,
     /// The target can't be reached any more: a sentence for people.
     TargetGone(String),
     /// A probe could not be carried out: a sentence for people.
@@ -53,7 +55,8 @@ pub fn report(search: Search, probes: Vec<Probe>, answer: &Answer) -> CapacityRe
     let said = say(answer, &search, &probes);
     let knee_points: Vec<(f64, f64)> =
         judged(&probes).filter_map(|probe| Some((probe.rate, probe.latency.p99?))).collect();
-    let broken_off = matches!(search.ended, Ended::Interrupted | Ended::TargetGone(_) | Ended::Failed(_));
+    let broken_off =
+        matches!(search.ended, Ended::Interrupted | Ended::BrokenOff | Ended::TargetGone(_) | Ended::Failed(_));
     let mut reasons = said.reasons;
     reasons.extend(why_ended(&search.ended, &probes));
     let verdict = if broken_off { CapacityVerdict::BrokenOff } else { said.verdict };
@@ -296,6 +299,7 @@ fn why_ended(ended: &Ended, probes: &[Probe]) -> Option<String> {
         Ended::Answered => None,
         Ended::Budget => Some(format!("the budget was spent {after}")),
         Ended::Interrupted => Some(format!("the search was interrupted {after}")),
+        Ended::BrokenOff => Some(format!("the search was broken off with its coordinator {after}")),
         Ended::TargetGone(why) => Some(format!("the target was gone {after}: {why}")),
         Ended::Failed(why) => Some(format!("the next probe could not be carried out {after}: {why}")),
     }
@@ -304,7 +308,7 @@ fn why_ended(ended: &Ended, probes: &[Probe]) -> Option<String> {
 fn exit(verdict: CapacityVerdict, search: &Search, low: Option<f64>, high: Option<f64>) -> (u8, Option<String>) {
     match (&search.ended, verdict) {
         (Ended::Interrupted, _) => return (130, None),
-        (Ended::TargetGone(_) | Ended::Failed(_), _) => return (4, None),
+        (Ended::BrokenOff | Ended::TargetGone(_) | Ended::Failed(_), _) => return (4, None),
         (_, CapacityVerdict::Fails) => return (1, None),
         (_, CapacityVerdict::Refused | CapacityVerdict::BrokenOff) => return (3, None),
         (_, CapacityVerdict::Found | CapacityVerdict::AtLeast) => {}

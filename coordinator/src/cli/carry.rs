@@ -86,21 +86,39 @@ pub(super) struct Carried {
 
 /// Runs to the end, or to ctrl-C, and builds the report.
 pub(super) fn carry_out(mut prepared: Prepared) -> Result<Carried, Failure> {
-    let runtime = runtime()?;
+    let runtime = InBackground(Some(runtime()?));
     let ready = runtime.block_on(make_ready(&mut prepared))?;
     // The only wall clock of a run: when it began, for people and for the providers of metrics.
     let started_at = jiff::Timestamp::now();
     let (confidence, providers) = (prepared.confidence, prepared.plan.test.providers.clone());
     let begun = shown(started_at);
     let state = runtime.block_on(drive(prepared, &begun, &ready))?;
-    let outside = runtime.block_on(ask(&providers, started_at, jiff::Timestamp::now()));
-    // Workers in this process have nothing left to do: they are not waited for.
-    runtime.shutdown_background();
+    let outside = runtime.block_on(async { Ok(ask(&providers, started_at, jiff::Timestamp::now()).await) })?;
+    drop(runtime);
     let circumstance = Circumstance { started_at: begun, confidence, ready, outside };
     let report = report(&state, &circumstance).map_err(Failure::not_carried_out)?;
     let arrivals = state.results.arrivals();
     let blocks = state.results.timeline.blocks(Part::Latency, &arrivals);
     Ok(Carried { report, totals: state.results.totals(&arrivals, false), blocks, backlog: backlog(&state) })
+}
+
+/// A runtime that is not waited for when it is dropped: neither for workers in this process, which have nothing left to
+/// do, nor for arrivals that are still being counted when a run is stopped.
+struct InBackground(Option<tokio::runtime::Runtime>);
+
+impl InBackground {
+    fn block_on<T>(&self, future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        match &self.0 {
+            Some(runtime) => runtime.block_on(future),
+            None => Err(Failure::not_carried_out("the run is over")),
+        }
+    }
+}
+
+impl Drop for InBackground {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    }
 }
 
 fn shown(at: jiff::Timestamp) -> String {
@@ -154,7 +172,7 @@ async fn drive(prepared: Prepared, started_at: &str, ready: &[model::Ready]) -> 
     if let Workers::Lent(attendance) = &workers {
         // The loan ends with the run.
         let lent = attendance.lend(attendance.run(), options.workers, events).await;
-        let _loan = lent.map_err(Failure::not_carried_out)?;
+        let loan = lent.map_err(Failure::not_carried_out)?;
         let about = progress::About::of(&plan);
         attendance.begins(about.into());
         let circumstance =
@@ -162,6 +180,8 @@ async fn drive(prepared: Prepared, started_at: &str, ready: &[model::Ready]) -> 
         let checkpoint = checkpoint(Arc::clone(attendance), circumstance, plan.run == attendance.run());
         let (stop, snapshots) = (attendance.stop(), attendance.snapshots());
         let carried_out = grid::carry_out(plan, options, received, stop, snapshots, checkpoint).await;
+        // Whose turn is next is decided by who is there.
+        loan.back().await;
         if let Ok(state) = &carried_out {
             attendance.measured(measured(&state.results));
         }
@@ -222,7 +242,7 @@ fn checkpoint(attendance: Arc<Attendance>, circumstance: Circumstance, whole: bo
         if !whole {
             return;
         }
-        let left = report(&state.broken_off(), &circumstance).and_then(|report| {
+        let left = report(state, &circumstance).and_then(|report| {
             let entry = crate::report::entry::of_run(&report)?;
             let document = serde_json::to_string(&report).map_err(|error| error.to_string())?;
             Ok((entry, document))

@@ -10,7 +10,7 @@ use super::{Failure, Outcome, exit, output, runtime};
 #[derive(Args)]
 pub(super) struct Coordinator {
     /// Where it listens; a served one may be named by --grid or --kube.
-    #[arg(value_name = "https://HOST:PORT", required_unless_present_any = ["grid", "kube"])]
+    #[arg(value_name = "https://HOST:PORT")]
     url: Option<String>,
     #[command(flatten)]
     at: Where,

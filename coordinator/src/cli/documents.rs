@@ -70,6 +70,15 @@ impl Document {
         }
     }
 
+    /// What its command ended with, and would end with again.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Document::Run(report) => report.exit_code,
+            Document::Capacity(report) => report.exit_code,
+            Document::Comparison(_) | Document::Trend(_) => super::exit::PASS,
+        }
+    }
+
     /// What it says, in a line.
     pub(super) fn sentence(&self) -> String {
         let rate = |rate: Option<f64>| rate.map_or_else(|| "no rate".to_owned(), |rate| format!("{rate:.0}/s"));

@@ -1,6 +1,7 @@
 //! `loadgrid nightly`: what a CronJob runs. A test or a search on the grid, its trend, and a notice when the level changed.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -66,6 +67,12 @@ pub(super) struct Arguments {
     quiet: bool,
 }
 
+/// A notice is tried so often.
+const TRIES: u32 = 3;
+
+/// Between two attempts, times their number.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// What is run.
 struct Test {
     /// For messages; files are looked up beside it.
@@ -73,6 +80,8 @@ struct Test {
     text: String,
     workers: Option<usize>,
     search: Option<Search>,
+    /// Of a resource: it takes what is below this folder, and nothing else of this machine.
+    mounted: Option<PathBuf>,
 }
 
 /// What is told.
@@ -92,7 +101,16 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
     }
     // Notices that can't be sent are found before the load.
     let notices = arguments.notices()?;
-    let test = arguments.test()?;
+    let test = match arguments.test() {
+        Ok(test) => test,
+        Err(failure) => {
+            // A night without a test is news as well.
+            if let Err(untold) = tell(&missed(arguments.named(), &failure), &notices) {
+                output::complain(&untold.message);
+            }
+            return Err(failure);
+        }
+    };
     let flags = arguments.capacity.then(|| Search {
         max: arguments.max.clone(),
         precision: arguments.precision.clone(),
@@ -103,42 +121,66 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
         name: &test.name,
         text: &test.text,
         workers: arguments.workers.or(test.workers),
-        search: flags.or(test.search),
+        search: flags.or(test.search.clone()),
         quiet: arguments.quiet,
+        mounted: test.mounted.as_deref(),
     };
     let done = errand.carry_out(&arguments.grid);
     let news = match &done {
         Ok(done) => {
             let document = Document::parse(&done.document).map_err(Failure::not_carried_out)?;
-            output::print(&document.render(Format::Text, false).map_err(Failure::not_carried_out)?)?;
-            let trend = trend::of(&arguments.grid, &done.test)?;
-            output::print(&document_of(&trend)?)?;
+            show(&document)?;
+            let trend = trend::of(&arguments.grid, &done.test).and_then(|trend| {
+                show(&Document::Trend(Box::new(trend.clone())))?;
+                Ok(trend)
+            });
             news(done, &document, &trend)
         }
         // A night without a result is news as well.
-        Err(failure) => News {
-            test: test.name.clone(),
-            run: String::new(),
-            code: failure.code,
-            result: failure.message.clone(),
-            change: Some("it was not carried out".to_owned()),
-        },
+        Err(failure) => missed(test.shown(), failure),
     };
     let told = if news.change.is_some() || arguments.always { tell(&news, &notices) } else { Ok(()) };
     done?;
-    told?;
-    Ok(news.code)
+    // What the run ended with comes before who could not be told of it.
+    match told {
+        Err(untold) if news.code == exit::PASS => Err(untold),
+        Err(untold) => {
+            output::complain(&untold.message);
+            Ok(news.code)
+        }
+        Ok(()) => Ok(news.code),
+    }
 }
 
-fn document_of(trend: &Trend) -> Result<String, Failure> {
-    Document::Trend(Box::new(trend.clone())).render(Format::Text, false).map_err(Failure::not_carried_out)
+fn show(document: &Document) -> Result<(), Failure> {
+    output::print(&document.render(Format::Text, false).map_err(Failure::not_carried_out)?)
 }
 
-fn news(done: &remote::Done, document: &Document, trend: &Trend) -> News {
-    let worse = trend.verdict == TrendVerdict::Worse;
+impl Test {
+    /// Its own name, as the store has it, where its text says one.
+    fn shown(&self) -> String {
+        crate::spec::name_of(&self.text).unwrap_or_else(|| self.name.clone())
+    }
+}
+
+fn missed(test: String, failure: &Failure) -> News {
+    News {
+        test,
+        run: String::new(),
+        code: failure.code,
+        result: failure.message.clone(),
+        change: Some("it was not carried out".to_owned()),
+    }
+}
+
+fn news(done: &remote::Done, document: &Document, trend: &Result<Trend, Failure>) -> News {
+    let verdict = trend.as_ref().ok().map(|trend| trend.verdict);
+    let worse = verdict == Some(TrendVerdict::Worse);
     let mut why: Vec<String> = Vec::new();
-    if worse || trend.verdict == TrendVerdict::Better {
-        why.extend(trend.reasons.iter().cloned());
+    match trend {
+        Ok(trend) if worse || verdict == Some(TrendVerdict::Better) => why.extend(trend.reasons.iter().cloned()),
+        Ok(_) => {}
+        Err(failure) => why.push(format!("its trend can't be told: {}", failure.message)),
     }
     if done.code != exit::PASS {
         why.push(format!("the run ended with exit code {}", done.code));
@@ -146,8 +188,13 @@ fn news(done: &remote::Done, document: &Document, trend: &Trend) -> News {
     News {
         test: done.test.clone(),
         run: done.run.clone(),
-        // A worse level fails the night, as a failed objective does.
-        code: if done.code == exit::PASS && worse { exit::SLO_FAILED } else { done.code },
+        // A worse level fails the night, as a failed objective does; of a level that is not known nothing is proved.
+        code: match trend {
+            _ if done.code != exit::PASS => done.code,
+            Err(failure) => failure.code,
+            Ok(_) if worse => exit::SLO_FAILED,
+            Ok(_) => exit::PASS,
+        },
         result: document.sentence(),
         change: (!why.is_empty()).then(|| why.join("; ")),
     }
@@ -219,13 +266,19 @@ impl Arguments {
         Ok(all)
     }
 
+    /// What was asked for, as it was written.
+    fn named(&self) -> String {
+        let file = || self.file.as_ref().map(|file| file.display().to_string());
+        self.load_test.clone().or_else(file).unwrap_or_default()
+    }
+
     fn test(&self) -> Result<Test, Failure> {
         match (&self.load_test, &self.file) {
             (Some(name), _) => resource(name),
             (None, Some(path)) => {
                 let read = run::read_file(Some(path.as_path()))?;
                 let (name, text) = read.ok_or_else(|| Failure::usage(format!("{} can't be read", path.display())))?;
-                Ok(Test { name, text, workers: None, search: None })
+                Ok(Test { name, text, workers: None, search: None, mounted: None })
             }
             (None, None) => Err(Failure::usage("name a test: TEST.yaml or --load-test NAMESPACE/NAME")),
         }
@@ -252,8 +305,25 @@ fn resource(name: &str) -> Result<Test, Failure> {
         let search =
             capacity.map(|Capacity { max, precision, budget }| Search { max, precision, budget, ..Search::default() });
         // Its files are NAME/KEY from here, not from a folder of its namespace.
-        Ok(Test { name: own.to_owned(), text, workers: workers.map(|workers| workers as usize), search })
+        let mounted = Some(PathBuf::from("."));
+        Ok(Test { name: own.to_owned(), text, workers: workers.map(|workers| workers as usize), search, mounted })
     })
+}
+
+/// Sends a notice. By night nobody tries again: what may pass is tried three times.
+async fn send(notice: &Notice) -> Result<(), String> {
+    let mut tries = 1;
+    loop {
+        match notify::send(notice).await {
+            // What it was told it does not take now either.
+            Err(why) if tries < TRIES && (!why.contains("status 4") || why.contains("status 429")) => {
+                output::complain(&format!("{why}: trying again"));
+                tokio::time::sleep(PAUSE * tries).await;
+                tries += 1;
+            }
+            told => return told,
+        }
+    }
 }
 
 /// Tells everybody, and says afterwards who could not be told.
@@ -272,7 +342,7 @@ fn tell(news: &News, notices: &[Told]) -> Result<(), Failure> {
             params: Vec::new(),
             body: Some(body.to_string()),
         };
-        match runtime()?.block_on(notify::send(&notice)) {
+        match runtime()?.block_on(send(&notice)) {
             Ok(()) => output::complain(&format!("{} was told", told.who)),
             Err(why) => failed.push(format!("{} was not told: {why}", told.who)),
         }

@@ -197,12 +197,18 @@ pub(super) struct Nightly<'a> {
     pub workers: Option<usize>,
     pub search: Option<crate::serve::Search>,
     pub quiet: bool,
+    /// Of a resource: it takes what is below this folder, and nothing else of this machine.
+    pub mounted: Option<&'a std::path::Path>,
 }
 
 impl Nightly<'_> {
     /// Submits it and follows it to its end.
     pub(super) fn carry_out(self, grid: &ReachFlags) -> Result<Done, Failure> {
-        let bundle = bundle::pack(Some((self.name, self.text)), Draft::default()).map_err(Failure::usage)?;
+        let bundle = match self.mounted {
+            Some(folder) => bundle::pack_resource(self.name, self.text, folder),
+            None => bundle::pack(Some((self.name, self.text)), Draft::default()),
+        };
+        let bundle = bundle.map_err(Failure::usage)?;
         let submission = Submission {
             test: Source::Bundle(Box::new(bundle)),
             search: self.search,
@@ -212,11 +218,45 @@ impl Nightly<'_> {
             by: format!("nightly {}", limits::default_name()),
         };
         runtime()?.block_on(async {
-            let client = grid.client().await?;
+            // By night nobody tries again: a coordinator that is being restarted is waited for.
+            let client = reached(grid).await?;
             let submitted = submit(&client, &submission, self.quiet).await?;
             to_its_end(&client, &submitted, self.quiet).await
         })
     }
+}
+
+/// A coordinator that answers, within a minute.
+async fn reached(grid: &ReachFlags) -> Result<Client, Failure> {
+    let since = tokio::time::Instant::now();
+    let mut said = false;
+    loop {
+        let answered = async {
+            let client = grid.client().await?;
+            client.status().await.map(|_| client)
+        };
+        let failure = tokio::select! {
+            answered = answered => match answered {
+                Ok(client) => return Ok(client),
+                Err(failure) => failure,
+            },
+            () = limits::asked_to_end() => return Err(interrupted()),
+        };
+        if failure.code != exit::NOT_CARRIED_OUT || since.elapsed() > RECONNECT_FOR {
+            return Err(failure);
+        }
+        if !std::mem::replace(&mut said, true) {
+            output::complain(&format!("{}: trying again for {} s", failure.message, RECONNECT_FOR.as_secs()));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = limits::asked_to_end() => return Err(interrupted()),
+        }
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure { code: exit::INTERRUPTED, message: "interrupted before the test was submitted".to_owned() }
 }
 
 /// Renders a document of the grid as one of our own. A format that it does not have is said after what it has.
@@ -276,7 +316,9 @@ async fn follow(client: &Client, submitted: &Submitted, quiet: bool) -> Result<v
                 }
                 stopping = true;
                 output::complain("stopping the run; once more to leave it to the grid");
-                if let Err(failure) = client.stop(run, "interrupted at the command line").await {
+                let told = client.stop(run, "interrupted at the command line").await;
+                // One that is over by now has its end to tell.
+                if let Err(failure) = told.map_err(Some).or_else(over_already) {
                     output::complain(&format!("the run could not be told to stop: {}", failure.message));
                     return Err(left(client, run, false));
                 }
@@ -303,6 +345,14 @@ async fn follow(client: &Client, submitted: &Submitted, quiet: bool) -> Result<v
             () = tokio::time::sleep(PAUSE) => {}
             () = &mut asked => return Err(left(client, run, stopping)),
         }
+    }
+}
+
+/// A run that is over can't be stopped, and need not be.
+fn over_already(failure: Option<Failure>) -> Result<String, Failure> {
+    match failure {
+        Some(failure) if failure.code != exit::USAGE => Err(failure),
+        _ => Ok(String::new()),
     }
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Failure, exit, output, runtime};
 use crate::spec::units;
-use crate::store::{Cause, Entry, Environment, Error, Keep, Location, Store, rescue, skipped_lines};
+use crate::store::{Cause, Entry, Environment, Error, Keep, Location, Store, Stored, rescue, skipped_lines};
 
 /// Which store.
 #[derive(Args, Clone, Debug, Default)]
@@ -169,6 +169,20 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Keeps a result that is safe elsewhere until it is kept.
+    pub(super) fn put_again(&self, entry: &Entry, document: &str) -> Result<(), Failure> {
+        Ok(runtime()?.block_on(self.store.put(entry, document))?)
+    }
+
+    /// A result, if the store has it.
+    pub(super) fn get(&self, id: &str) -> Result<Option<Stored>, Failure> {
+        match runtime()?.block_on(self.store.get(id)) {
+            Ok(stored) => Ok(Some(stored)),
+            Err(error) if error.cause() == Cause::Unknown => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn rescue(&self, entry: &Entry, document: &str, error: &Error) -> Result<(), Failure> {

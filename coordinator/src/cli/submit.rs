@@ -58,7 +58,11 @@ pub(super) async fn submit(client: &Client, submission: &Submission, quiet: bool
         output::complain(&format!("run {} is submitted to {}{link}", reply.run, client.shown()));
     }
     if interrupts {
-        client.stop(&reply.run, "interrupted at the command line").await?;
+        match client.stop(&reply.run, "interrupted at the command line").await {
+            // What is over by now need not be stopped.
+            Err(failure) if failure.code != exit::USAGE => return Err(failure),
+            _ => {}
+        }
     }
     Ok(Submitted { run: reply.run, stopped: interrupts })
 }

@@ -2,6 +2,8 @@
 //!
 //! It takes events in one line, turns them into commands, and sends what follows from them. Time comes in here alone.
 
+mod workers;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,10 +18,10 @@ use tokio::time::Instant;
 
 use super::run::{Applied, Command, MemberState, Phase, Policy, Rejected, RunError, RunState, StopReason};
 use super::server::Event;
-use super::session::{Change, Session};
-use super::{CHECKPOINT_EVERY, Checkpoint, LastSecond, Options, PhaseName, SILENCE_MAX, Snapshot};
+use super::session::Session;
+use super::{CHECKPOINT_EVERY, Checkpoint, LastSecond, Options, PhaseName, Snapshot};
 use crate::plan::{Capacity, Plan};
-use crate::results::Which;
+use crate::results::{Which, WorkerResults};
 use crate::slo::Part;
 use crate::slo::evaluate::which;
 use crate::slo::feasible::lost_cause;
@@ -30,8 +32,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// Between two looks there is a [`TICK`], unless this machine stood still.
 const STANDSTILL_NS: u64 = 1_000_000_000;
 
-/// How long workers may take to look up targets and count their shards.
+/// How long workers may take to look up targets, beside the time for counting their shards.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a slow machine takes to draw an arrival. They are counted by drawing.
+const DRAW: Duration = Duration::from_nanos(200);
 
 /// From the decision to start to the start: at least this, and four times the clock's error.
 const START_LEAD_NS: u64 = 30_000_000;
@@ -50,6 +55,9 @@ const FAREWELL_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Beyond the last timeout, farewells are waited for so long.
 const END_PATIENCE_NS: u64 = 10_000_000_000;
+
+/// A checkpoint may take this share of the dispatcher's time, 1 of so many.
+const CHECKPOINT_SHARE: u32 = 10;
 
 /// How often objectives are looked at with `--abort-on-fail`.
 const FEASIBLE_EVERY: Duration = Duration::from_secs(1);
@@ -161,7 +169,8 @@ impl Dispatcher {
                 self.send(worker, ToWorker::Assignment(plan.assignment(share)));
             }
         }
-        let (began_ns, until) = (clock::now_ns(), Instant::now() + READY_PATIENCE);
+        let (began_ns, patience) = (clock::now_ns(), self.ready_patience());
+        let until = Instant::now() + patience;
         let rejoin_ns = self.options.rejoin.as_nanos() as u64;
         loop {
             let waiting = self.state.members.values().find(|member| member.state != MemberState::Ready);
@@ -175,9 +184,15 @@ impl Dispatcher {
                 return Err(RunError::Gone { worker: gone.name.clone(), within: self.options.rejoin });
             }
             if !self.step(until.min(Instant::now() + TICK)).await? && Instant::now() >= until {
-                return Err(RunError::NotReady { worker: waiting, seconds: READY_PATIENCE.as_secs() });
+                return Err(RunError::NotReady { worker: waiting, seconds: patience.as_secs() });
             }
         }
+    }
+
+    fn ready_patience(&self) -> Duration {
+        let planned = |worker: &WorkerResults| worker.planned_warmup + worker.planned.unwrap_or(0);
+        let most = self.state.results.workers.values().map(planned).max().unwrap_or(0);
+        READY_PATIENCE + DRAW.saturating_mul(u32::try_from(most).unwrap_or(u32::MAX))
     }
 
     /// Counts the shares in a thread of its own: Poisson arrivals have to be drawn, and workers want their answers
@@ -215,6 +230,8 @@ impl Dispatcher {
     /// From the start to the last farewell, or to the end of patience.
     async fn follow(&mut self) {
         let mut tick = tokio::time::interval(TICK);
+        // What was missed is not made up for: events come first.
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut feasible_at = Instant::now() + FEASIBLE_EVERY;
         let mut checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
         while !self.state.is_settled() {
@@ -235,8 +252,9 @@ impl Dispatcher {
                         self.abort_if_lost();
                     }
                     if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| Instant::now() >= checkpoint_at) {
-                        checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
-                        checkpoint(&self.state);
+                        let began = Instant::now();
+                        self.state.as_broken_off(checkpoint);
+                        checkpoint_at = Instant::now() + CHECKPOINT_EVERY.max(began.elapsed() * CHECKPOINT_SHARE);
                     }
                     self.publish(if self.stopped_at.is_some() { PhaseName::Ending } else { PhaseName::Running });
                 }
@@ -331,15 +349,6 @@ impl Dispatcher {
         }
     }
 
-    /// A worker is away, and was last heard at `heard_ns`.
-    fn left(&mut self, worker: String, heard_ns: u64) {
-        let complete = self.state.members.get(&worker).is_none_or(|member| member.state == MemberState::Complete);
-        if !complete {
-            tracing::warn!("worker {} is away", self.name(&worker));
-            let _ = self.state.apply(Command::Away { worker, now_ns: heard_ns });
-        }
-    }
-
     fn said(&mut self, worker: String, kind: FromWorker) -> Result<(), RunError> {
         let run = self.state.plan.run.clone();
         let applied = match kind {
@@ -350,6 +359,10 @@ impl Dispatcher {
                 clock_bound_ns: ready.clock_bound_ns,
             }),
             FromWorker::Trouble(trouble) if trouble.run == run => {
+                if self.is_running() {
+                    self.lose(worker, trouble.message);
+                    return Ok(());
+                }
                 return Err(RunError::Trouble { worker: self.name(&worker), message: trouble.message });
             }
             FromWorker::Interval(message) if message.run == run => match Interval::decode(&message) {
@@ -357,10 +370,14 @@ impl Dispatcher {
                     self.state.apply(Command::Interval { worker: worker.clone(), interval: Box::new(interval) })
                 }
                 Err(error) => {
-                    tracing::error!("worker {}: {error}; what it measured is not counted", self.name(&worker));
+                    self.lose(worker, format!("what it measured can't be read: {error}"));
                     return Ok(());
                 }
             },
+            FromWorker::Farewell(farewell) if farewell.run == run && self.state.phase == Phase::Preparing => {
+                // Its share would be missing from the beginning.
+                return Err(RunError::Left { worker: self.name(&worker), reason: farewell.reason });
+            }
             FromWorker::Farewell(farewell) if farewell.run == run => self.farewell(&worker, farewell),
             // Of a run that is over, or not for the dispatcher.
             _ => return Ok(()),
@@ -386,90 +403,13 @@ impl Dispatcher {
             not_started: farewell.not_started,
             reason: farewell.reason,
         });
+        if early {
+            self.let_go(worker);
+        }
         if early && self.options.on_worker_loss == Policy::Fail {
             self.stop_all(StopReason::WorkerLost(self.name(worker)));
         }
         applied
-    }
-
-    /// Finds who is silent, and who is away for too long.
-    fn look_after_workers(&mut self) {
-        let now_ns = clock::now_ns();
-        self.find_silent(now_ns);
-        let overdue = self.is_overdue(now_ns);
-        let unsettled = |state: MemberState| !matches!(state, MemberState::Complete | MemberState::Lost);
-        let others_settled = |worker: &str, state: &RunState| {
-            state
-                .members
-                .iter()
-                .all(|(id, member)| id == worker || !unsettled(member.state) || member.away_ns.is_some())
-        };
-        let away: Vec<(String, u64)> = self
-            .state
-            .members
-            .iter()
-            .filter(|(_, member)| unsettled(member.state))
-            .filter_map(|(id, member)| Some((id.clone(), member.away_ns?)))
-            .collect();
-        for (worker, since_ns) in away {
-            let away_for = Duration::from_nanos(now_ns.saturating_sub(since_ns));
-            if self.options.on_worker_loss == Policy::Fail && away_for > SILENCE_MAX && self.stopped_at.is_none() {
-                self.stop_all(StopReason::WorkerLost(self.name(&worker)));
-            }
-            let patience = if self.stopped_at.is_some() { STOP_PATIENCE } else { self.options.rejoin };
-            if overdue || (away_for > patience && others_settled(&worker, &self.state)) {
-                tracing::warn!("worker {} did not come back: what it owed is lost", self.name(&worker));
-                let _ = self.state.apply(Command::Lose { worker });
-            }
-        }
-        if overdue {
-            let late: Vec<String> =
-                self.state.members.iter().filter(|(_, m)| unsettled(m.state)).map(|(id, _)| id.clone()).collect();
-            for worker in late {
-                tracing::warn!("worker {} did not end in time: what it owed is lost", self.name(&worker));
-                let _ = self.state.apply(Command::Lose { worker });
-            }
-        }
-    }
-
-    fn find_silent(&mut self, now_ns: u64) {
-        // After a standstill of our own, what was said meanwhile comes first.
-        let looked_ns = std::mem::replace(&mut self.looked_ns, now_ns);
-        if now_ns.saturating_sub(looked_ns) > STANDSTILL_NS {
-            return;
-        }
-        let changes: Vec<(String, Change)> = self
-            .sessions
-            .iter_mut()
-            .filter_map(|(worker, session)| Some((worker.clone(), session.look(now_ns)?)))
-            .collect();
-        for (worker, change) in changes {
-            match change {
-                Change::Silent(heard_ns) => self.left(worker, heard_ns),
-                Change::Back => {
-                    let hello = self.sessions.get(&worker).map(|session| session.hello.clone());
-                    hello.iter().for_each(|hello| self.admit(hello));
-                }
-            }
-        }
-        let missed = self.sessions.iter().filter(|(_, session)| session.takes_up());
-        for (worker, _) in missed {
-            let state = self.state.members.get(worker).map(|member| member.state);
-            self.retell(worker, state != Some(MemberState::Assigned));
-        }
-    }
-
-    /// Whether even the slowest worker should have said farewell.
-    fn is_overdue(&self, now_ns: u64) -> bool {
-        if self.stopped_at.is_some_and(|at| at.elapsed() > STOP_PATIENCE) {
-            return true;
-        }
-        let test = &self.state.plan.test;
-        let Phase::Running { start_ns } = self.state.phase else { return false };
-        // A closed loop with a count ends when it is done.
-        let endless = !self.state.plan.is_open_loop() && test.load.requests.is_some();
-        let end = start_ns + test.load.duration_ns() + test.max_wait_ns + test.timeout_ns + END_PATIENCE_NS;
-        !endless && now_ns > end
     }
 
     fn stop_all(&mut self, reason: StopReason) {
@@ -578,3 +518,6 @@ fn into_run_error(rejected: Rejected) -> RunError {
         other => RunError::Plan(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,8 @@ pub enum RunError {
     PlansDiffer { worker: String, ours: u64, theirs: u64 },
     #[error("worker {worker} went away before the load began, and was not back within {within:?} (--rejoin)")]
     Gone { worker: String, within: Duration },
+    #[error("worker {worker} left before the load began: {reason}")]
+    Left { worker: String, reason: String },
     #[error("stopped before the load began: {0}")]
     Stopped(StopReason),
 }
@@ -143,9 +145,10 @@ pub enum Command {
         not_started: u64,
         reason: String,
     },
-    /// It will not come back.
+    /// It will not come back; `why` is empty where its silence is all that is known.
     Lose {
         worker: String,
+        why: String,
     },
     Stop {
         reason: StopReason,
@@ -220,12 +223,7 @@ impl RunState {
             Command::Farewell { worker, last_sequence, not_started_warmup, not_started, reason } => {
                 self.farewell(&worker, last_sequence, (not_started_warmup, not_started), reason)?;
             }
-            Command::Lose { worker } => {
-                let member = self.member(&worker)?;
-                if member.state != MemberState::Complete {
-                    member.state = MemberState::Lost;
-                }
-            }
+            Command::Lose { worker, why } => self.lose(&worker, why)?,
             Command::Stop { reason } => {
                 self.stopped.get_or_insert(reason);
             }
@@ -234,15 +232,18 @@ impl RunState {
         Ok(Applied::Done)
     }
 
-    /// The run as it would stand if its coordinator ended now: what is merged counts, everything else is lost.
-    pub fn broken_off(&self) -> RunState {
-        let mut state = self.clone();
-        state.stopped.get_or_insert(StopReason::BrokenOff);
-        for member in state.members.values_mut().filter(|member| member.state != MemberState::Complete) {
+    /// Shows the run as it would stand if its coordinator ended now: what is merged counts, everything else is lost. What
+    /// was measured, which may be large, is not copied for that.
+    pub fn as_broken_off<T>(&mut self, look: impl FnOnce(&RunState) -> T) -> T {
+        let (members, stopped, phase) = (self.members.clone(), self.stopped.clone(), self.phase.clone());
+        self.stopped.get_or_insert(StopReason::BrokenOff);
+        for member in self.members.values_mut().filter(|member| member.state != MemberState::Complete) {
             member.state = MemberState::Lost;
         }
-        state.phase = Phase::Over;
-        state
+        self.phase = Phase::Over;
+        let seen = look(self);
+        (self.members, self.stopped, self.phase) = (members, stopped, phase);
+        seen
     }
 
     /// Whether nothing more is to come.
@@ -258,6 +259,18 @@ impl RunState {
 
     fn member(&mut self, worker: &str) -> Result<&mut Member, Rejected> {
         self.members.get_mut(worker).ok_or(Rejected::Stranger)
+    }
+
+    fn lose(&mut self, worker: &str, why: String) -> Result<(), Rejected> {
+        let member = self.member(worker)?;
+        if member.state == MemberState::Complete {
+            return Ok(());
+        }
+        member.state = MemberState::Lost;
+        if let Some(results) = self.results.workers.get_mut(worker).filter(|_| !why.is_empty()) {
+            results.left_early.get_or_insert(why);
+        }
+        Ok(())
     }
 
     fn join(&mut self, worker: String, name: String, capacity: Capacity) -> Result<(), Rejected> {

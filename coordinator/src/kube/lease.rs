@@ -18,6 +18,7 @@ use kube::{Client, ResourceExt};
 use tokio::time::{Instant, timeout};
 
 use super::client::refusal::{Ask, explain};
+use crate::plan::ORPHAN_NS;
 pub use held::Held;
 use object::Term;
 
@@ -32,8 +33,18 @@ struct Times {
     retry: Duration,
 }
 
-const TIMES: Times =
-    Times { duration: Duration::from_secs(15), renewal: Duration::from_secs(5), retry: Duration::from_secs(1) };
+/// When a coordinator dies its workers go on for [`ORPHAN_NS`]: until they have ended its targets are not free. The last
+/// renewal is older than its end by one renewal at the most.
+const TIMES: Times = Times {
+    duration: Duration::from_secs(ORPHAN_NS / 1_000_000_000 + 15),
+    renewal: Duration::from_secs(5),
+    retry: Duration::from_secs(1),
+};
+
+const _: () = assert!(TIMES.duration.as_nanos() as u64 > ORPHAN_NS + TIMES.renewal.as_nanos() as u64);
+
+/// A connection that has gone without a word costs one attempt, and not the lease.
+const ATTEMPT: Duration = Duration::from_secs(5);
 
 /// Leases of others that are remembered; with one more all are forgotten, and have to be watched anew.
 const OBSERVED_MAX: usize = 1_000;

@@ -170,6 +170,9 @@ pub struct Status {
     /// The revision that the trigger saw.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// What tells its Service from another of the same name: the first part of its uid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision_of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub started_at: Option<String>,

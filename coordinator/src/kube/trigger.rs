@@ -24,7 +24,7 @@ pub enum State {
     Unknown,
     /// No revision has become ready; why.
     Waiting(String),
-    /// The newest revision that has become ready.
+    /// The newest revision that has become ready, as [`revision`] says it.
     Revision(String),
 }
 
@@ -119,7 +119,7 @@ impl Seen {
                 false
             }
             Ok(Event::InitApply(service)) => {
-                self.coming.insert(service.name_any(), state(&service.data));
+                self.coming.insert(service.name_any(), state(&service));
                 false
             }
             Ok(Event::InitDone) => {
@@ -129,7 +129,7 @@ impl Seen {
                 news
             }
             Ok(Event::Apply(service)) => {
-                let state = state(&service.data);
+                let state = state(&service);
                 let news = self.services.get(&service.name_any()) != Some(&state);
                 self.services.insert(service.name_any(), state);
                 news
@@ -148,14 +148,26 @@ impl Seen {
     }
 }
 
-fn state(service: &Value) -> State {
+/// A revision's name with what tells its service from an earlier one of the same name, whose revisions were counted from 1
+/// too.
+fn revision(name: &str, service: &DynamicObject) -> String {
+    let uid = service.uid().unwrap_or_default();
+    match uid.split('-').next().filter(|part| !part.is_empty()) {
+        Some(part) => format!("{name}@{part}"),
+        None => name.to_owned(),
+    }
+}
+
+fn state(service: &DynamicObject) -> State {
+    let object = service;
+    let service = &object.data;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
     let conditions = service.pointer("/status/conditions").and_then(Value::as_array);
     let condition = |kind: &str| conditions?.iter().find(|each| each.get("type").is_some_and(|is| is == kind));
     if let Some(revision) = text(service.pointer("/status/latestReadyRevisionName")) {
         // A revision is ready before requests come to it.
         match condition("RoutesReady").filter(|routes| routes.get("status").is_some_and(|status| status != "True")) {
-            None => return State::Revision(revision),
+            None => return State::Revision(self::revision(&revision, object)),
             Some(routes) => {
                 let why = text(routes.get("message")).or_else(|| text(routes.get("reason"))).unwrap_or_default();
                 return State::Waiting(format!("revision {revision} is ready, and its route is not: {why}"));
@@ -183,15 +195,15 @@ mod tests {
     fn the_newest_ready_revision_counts_even_while_a_newer_one_is_not() {
         let failing = json!([{"type": "Ready", "status": "False", "reason": "RevisionMissing", "message": "no image"}]);
         let both = json!({"latestCreatedRevisionName": "a-2", "latestReadyRevisionName": "a-1", "conditions": failing});
-        assert_eq!(state(&service("a", both).data), State::Revision("a-1".to_owned()));
+        assert_eq!(state(&service("a", both)), State::Revision("a-1".to_owned()));
         let none = json!({"latestCreatedRevisionName": "a-1", "conditions": failing});
-        assert_eq!(state(&service("a", none).data), State::Waiting("no image".to_owned()));
+        assert_eq!(state(&service("a", none)), State::Waiting("no image".to_owned()));
         let routes = |status: &str| json!([{"type": "RoutesReady", "status": status, "message": "not yet migrated"}]);
         let routed = |status: &str| json!({"latestReadyRevisionName": "a-2", "conditions": routes(status)});
-        assert_eq!(state(&service("a", routed("True")).data), State::Revision("a-2".to_owned()));
-        let State::Waiting(why) = state(&service("a", routed("Unknown")).data) else { panic!() };
+        assert_eq!(state(&service("a", routed("True"))), State::Revision("a-2".to_owned()));
+        let State::Waiting(why) = state(&service("a", routed("Unknown"))) else { panic!() };
         assert!(why.contains("a-2") && why.contains("not yet migrated"), "{why}");
-        let State::Waiting(why) = state(&service("a", json!({})).data) else { panic!() };
+        let State::Waiting(why) = state(&service("a", json!({}))) else { panic!() };
         assert!(why.contains("none"), "{why}");
     }
 

@@ -82,7 +82,7 @@ fn report(change: Change, slos: &[&str]) -> Report {
             apply(Command::Interval { worker: worker.into(), interval });
         }
         apply(match gone {
-            true => Command::Lose { worker: worker.into() },
+            true => Command::Lose { worker: worker.into(), why: String::new() },
             false => Command::Farewell {
                 worker: worker.into(),
                 last_sequence: 10,

@@ -48,7 +48,7 @@ impl Attendance {
     /// # Errors
     /// The coordinator is ending.
     pub async fn lend(&self, run: &str, wanted: usize, events: Events) -> Result<pool::Loan, String> {
-        self.pool.lend(run, wanted, events).await
+        self.pool.lend(run, wanted, events, self.snapshots.subscribe()).await
     }
 
     pub fn stop(&self) -> watch::Receiver<Option<StopReason>> {

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use super::job::{Job, State};
 use super::service::Service;
-use super::{Refusal, Submission};
+use super::{Refusal, Submission, Unstopped};
 use crate::grid::certs::{Role, require_role};
 use crate::grid::{LastSecond, Snapshot};
 use crate::store::{Filter, Store};
@@ -97,10 +97,9 @@ impl Control for Api {
     async fn stop(&self, request: Request<v1::StopRequest>) -> Result<Response<v1::StopReply>, Status> {
         self.operator(&request)?;
         let asked = request.get_ref();
-        let stopped = self.service.stop(&asked.run, &asked.reason);
-        let run = stopped.ok_or_else(|| match asked.run.as_str() {
-            "" => Status::failed_precondition("no run is going on"),
-            run => Status::not_found(format!("no run {run} waits or goes on here")),
+        let run = self.service.stop(&asked.run, &asked.reason).map_err(|why| match why {
+            Unstopped::Unknown(_) => Status::not_found(why.to_string()),
+            _ => Status::failed_precondition(why.to_string()),
         })?;
         Ok(Response::new(v1::StopReply { run }))
     }

@@ -33,8 +33,8 @@ pub(super) struct Job {
     pub submitted: Timestamp,
     pub started: Option<Timestamp>,
     /// When it began to wait, in this life of the coordinator, and how long it waits for a first worker.
-    pub since: Instant,
-    patience: Duration,
+    since: Instant,
+    pub patience: Duration,
     pub state: State,
     /// Until it is over: secrets are not kept longer than they are needed.
     pub submission: Option<Submission>,
@@ -71,6 +71,9 @@ pub struct Outcome {
     /// Whether the store does not have it.
     #[serde(default)]
     pub unkept: bool,
+    /// What the store would have with the document.
+    #[serde(skip)]
+    pub entry: Option<Entry>,
 }
 
 /// The few figures of a result that others show.
@@ -122,6 +125,11 @@ pub(super) struct Second {
     pub errors: u64,
 }
 
+/// How long it waits for a first worker.
+pub(super) fn patience(submission: &Submission) -> Duration {
+    units::duration_ns(&submission.how.join_timeout).map_or(PATIENCE, Duration::from_nanos)
+}
+
 impl Job {
     pub(super) fn new(run: String, checked: Checked, submission: Submission, submitted: Timestamp) -> Self {
         Job {
@@ -133,7 +141,7 @@ impl Job {
             submitted,
             started: None,
             since: Instant::now(),
-            patience: units::duration_ns(&submission.how.join_timeout).map_or(PATIENCE, Duration::from_nanos),
+            patience: patience(&submission),
             state: State::Queued { why: String::new() },
             submission: Some(submission),
             stop: watch::channel(None).0,
@@ -146,19 +154,15 @@ impl Job {
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    /// `empty` is since when there has been no worker at all.
+    pub(super) fn place(&self, empty: Option<Instant>) -> Place {
         Place {
             run: self.run.clone(),
             test: self.checked.test.clone(),
             targets: self.checked.targets.clone(),
             workers: self.workers,
-            overdue: self.since.elapsed() >= self.patience,
+            overdue: empty.is_some_and(|empty| empty.max(self.since).elapsed() >= self.patience),
         }
-    }
-
-    /// For how long it still waits for a first worker.
-    pub(super) fn patience_left(&self) -> Duration {
-        self.patience.saturating_sub(self.since.elapsed())
     }
 
     pub(super) fn say(&mut self, text: &str) {

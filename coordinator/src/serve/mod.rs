@@ -10,6 +10,7 @@ mod page;
 pub mod pool;
 pub mod queue;
 mod records;
+mod recovery;
 mod resources;
 pub mod secure;
 mod service;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::attendance::{About, Attendance};
 pub use self::job::{Figures, Outcome};
-pub use self::service::{Service, Settings, Submitted};
+pub use self::service::{Service, Settings, Submitted, Unstopped};
 use crate::spec::bundle::Bundle;
 use crate::store::{Entry, Kind};
 
@@ -58,6 +59,16 @@ pub enum Source {
         name: String,
         text: String,
     },
+}
+
+impl Submission {
+    /// What it brings with it, bytes.
+    pub fn size(&self) -> usize {
+        match &self.test {
+            Source::Bundle(bundle) => bundle.size(),
+            Source::Resource { text, .. } => text.len(),
+        }
+    }
 }
 
 /// How it is to be run, as flags say it.
@@ -162,9 +173,15 @@ pub trait Execute: Send + Sync {
     /// A sentence: it is outside the allow-list.
     fn allowed(&self, host: &str, port: u16) -> Result<(), String>;
 
-    /// Keeps what was merged of a run that was broken off.
+    /// Keeps a result that the store does not have: what was merged of a run that was broken off, or what it did not take.
     ///
     /// # Errors
     /// A sentence: it can't be kept.
     fn keep(&self, entry: &Entry, document: &str) -> Result<(), String>;
+
+    /// What the store has of a run.
+    ///
+    /// # Errors
+    /// A sentence: the store can't be asked.
+    fn kept(&self, run: &str) -> Result<Option<Finished>, String>;
 }

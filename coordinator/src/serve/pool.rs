@@ -11,10 +11,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::queue::Workers;
-use crate::grid::{Event, Events, Heard, Outgoing};
+use crate::grid::{Event, Events, Heard, Outgoing, PhaseName, Snapshot};
 
 /// A worker that was in a run dials anew; who takes longer is gone.
 const RETURN_MAX: Duration = Duration::from_secs(5);
+
+/// How often a run that gathers is looked at: a worker of it may have gone while others are idle.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Orders that may wait for the pool.
 const ORDERS_MAX: usize = 64;
@@ -49,8 +52,16 @@ pub fn count(workers: &[Pooled], now: jiff::Timestamp) -> Workers {
 }
 
 enum Order {
-    Lend { run: String, wanted: usize, events: Events, done: oneshot::Sender<()> },
-    Return { run: String },
+    Lend {
+        loan: Loan,
+        borrower: Borrower,
+        done: oneshot::Sender<Loan>,
+    },
+    /// Whoever waits for it hears when it is done.
+    Return {
+        run: String,
+        done: Option<oneshot::Sender<()>>,
+    },
 }
 
 /// The way to the pool.
@@ -66,9 +77,23 @@ pub struct Loan {
     orders: mpsc::Sender<Order>,
 }
 
+impl Loan {
+    /// Gives the workers back. Who looks at the pool after this sees them there.
+    pub async fn back(mut self) {
+        let (done, heard) = oneshot::channel();
+        let order = Order::Return { run: std::mem::take(&mut self.run), done: Some(done) };
+        if self.orders.send(order).await.is_ok() {
+            let _ = heard.await;
+        }
+    }
+}
+
 impl Drop for Loan {
     fn drop(&mut self) {
-        let order = Order::Return { run: std::mem::take(&mut self.run) };
+        if self.run.is_empty() {
+            return;
+        }
+        let order = Order::Return { run: std::mem::take(&mut self.run), done: None };
         if let Err(mpsc::error::TrySendError::Full(order)) = self.orders.try_send(order) {
             // The pool is slow for a moment; a loan that is not given back would be lost for ever.
             let orders = self.orders.clone();
@@ -79,17 +104,24 @@ impl Drop for Loan {
 
 impl Handle {
     /// Lends up to `wanted` workers to a run: those that are idle now, and others as they come. What they say goes to
-    /// `events`.
+    /// `events`, from when this has returned. As long as `snapshots` say that it gathers, one that goes is replaced.
     ///
     /// # Errors
     /// The coordinator is ending.
-    pub async fn lend(&self, run: &str, wanted: usize, events: Events) -> Result<Loan, String> {
+    pub async fn lend(
+        &self,
+        run: &str,
+        wanted: usize,
+        events: Events,
+        snapshots: watch::Receiver<Snapshot>,
+    ) -> Result<Loan, String> {
         let (done, lent) = oneshot::channel();
-        let order = Order::Lend { run: run.to_owned(), wanted, events, done };
-        let ending = |_| "the coordinator is ending".to_owned();
-        self.orders.send(order).await.map_err(|_| ending(()))?;
-        lent.await.map_err(|_| ending(()))?;
-        Ok(Loan { run: run.to_owned(), orders: self.orders.clone() })
+        // Wherever it is lost on its way, it is given back.
+        let loan = Loan { run: run.to_owned(), orders: self.orders.clone() };
+        let order = Order::Lend { loan, borrower: Borrower { events, wanted, snapshots }, done };
+        let ending = || "the coordinator is ending".to_owned();
+        self.orders.send(order).await.map_err(|_| ending())?;
+        lent.await.map_err(|_| ending())
     }
 
     pub fn workers(&self) -> Vec<Pooled> {
@@ -127,7 +159,14 @@ struct Member {
 struct Borrower {
     events: Events,
     wanted: usize,
-    lent: usize,
+    snapshots: watch::Receiver<Snapshot>,
+}
+
+impl Borrower {
+    /// Whether nothing is dealt out yet: then it has no use for a worker that went.
+    fn gathers(&self) -> bool {
+        self.snapshots.borrow().phase == PhaseName::Gathering
+    }
 }
 
 struct Pool {
@@ -145,21 +184,29 @@ impl Pool {
                     self.members.retain(|_, member| member.returns.is_none_or(|since| since.elapsed() < RETURN_MAX));
                     self.publish();
                 }
+                () = tokio::time::sleep(LOOK), if self.short().is_some() => self.deal_out().await,
                 event = events.recv() => match event {
                     Some(event) => self.take(event).await,
                     None => return,
                 },
                 order = orders.recv() => match order {
-                    Some(Order::Lend { run, wanted, events, done }) => {
-                        self.runs.insert(run.clone(), Borrower { events, wanted, lent: 0 });
-                        self.deal(&run).await;
-                        // Who asked may be gone: then the workers come back with its loan.
-                        let _ = done.send(());
+                    Some(Order::Lend { loan, borrower, done }) => {
+                        let run = loan.run.clone();
+                        self.runs.insert(run.clone(), borrower);
+                        // It listens from here on: more may be dealt to it than wait in a channel. Who asked may be gone:
+                        // then the workers come back with its loan.
+                        if done.send(loan).is_ok() {
+                            self.deal(&run).await;
+                        }
                         self.publish();
                     }
-                    Some(Order::Return { run }) => {
+                    Some(Order::Return { run, done }) => {
                         self.take_back(&run);
                         self.publish();
+                        // Who gave it back need not wait.
+                        if let Some(done) = done {
+                            let _ = done.send(());
+                        }
                     }
                     None => return,
                 },
@@ -186,6 +233,7 @@ impl Pool {
                     Some(run) => self.pass_on(Some(run), event).await,
                     None => drop(self.members.remove(worker)),
                 }
+                self.deal_out().await;
                 self.publish();
             }
         }
@@ -215,25 +263,50 @@ impl Pool {
         // A run that it still holds is over here, or of another life.
         let welcome = v1::Welcome { protocol_version: loadgrid_proto::PROTOCOL_VERSION, merged: 0, resume: false };
         let _ = outgoing.try_send(Ok(v1::CoordinatorMessage { kind: Some(ToWorker::Welcome(welcome)) }));
-        let short = self.runs.iter().find(|(_, run)| run.lent < run.wanted).map(|(run, _)| run.clone());
-        if let Some(run) = short {
+        self.deal_out().await;
+    }
+
+    /// How many workers a run has.
+    fn lent(&self, run: &str) -> usize {
+        self.members.values().filter(|member| member.run.as_deref() == Some(run)).count()
+    }
+
+    /// A run that has too few workers, and either wants for one that went or could have more.
+    fn short(&self) -> Option<String> {
+        let short = self.runs.iter().find(|(run, borrower)| self.lent(run) < borrower.wanted || self.misses(run));
+        short.map(|(run, _)| run.clone())
+    }
+
+    /// Whether a worker went that the run has no share for yet.
+    fn misses(&self, run: &str) -> bool {
+        let gathers = self.runs.get(run).is_some_and(Borrower::gathers);
+        gathers && self.members.values().any(|member| member.run.as_deref() == Some(run) && member.outgoing.is_none())
+    }
+
+    /// Idle workers go to a run that has too few.
+    async fn deal_out(&mut self) {
+        if let Some(run) = self.short() {
+            if self.misses(&run) {
+                self.members.retain(|_, member| member.run.as_deref() != Some(&*run) || member.outgoing.is_some());
+            }
             self.deal(&run).await;
         }
     }
 
     /// Gives idle workers to a run until it has what it wants.
     async fn deal(&mut self, run: &str) {
-        let Some(borrower) = self.runs.get_mut(run) else { return };
+        let Some(borrower) = self.runs.get(run) else { return };
+        let mut lent = self.lent(run);
         let mut idle: Vec<&mut Member> = self.members.values_mut().filter(|member| member.run.is_none()).collect();
         // By name, so that the same test has the same workers again.
         idle.sort_by(|a, b| a.hello.name.cmp(&b.hello.name));
         for member in idle {
-            if borrower.lent == borrower.wanted {
+            if lent >= borrower.wanted {
                 break;
             }
             let Some(outgoing) = member.outgoing.clone() else { continue };
             member.run = Some(run.to_owned());
-            borrower.lent += 1;
+            lent += 1;
             let (hello, heard) = (member.hello.clone(), member.heard.clone());
             let joined = Event::Joined { session: member.session, hello, outgoing, heard };
             // A dispatcher that is gone gives its workers back with the loan.
@@ -273,3 +346,6 @@ impl Pool {
         self.seen.send_replace(workers);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,11 +120,15 @@ impl Records {
     /// All records, the oldest first, and what can't be read.
     pub(super) fn read(&self) -> (Vec<Record>, Vec<String>) {
         let (mut records, mut warnings) = (Vec::new(), Vec::new());
-        for path in files(&self.jobs) {
+        for path in files(&self.jobs, "json") {
             match read::<Record>(&path) {
                 Ok(record) => records.push(record),
                 Err(error) => warnings.push(format!("{} is skipped: {error}", path.display())),
             }
+        }
+        // Of a write that was broken off nothing is left, secrets least of all.
+        for part in files(&self.jobs, "part").into_iter().chain(files(&self.checkpoints, "part")) {
+            let _ = fs::remove_file(part);
         }
         records.sort_by(|a, b| a.run.cmp(&b.run));
         let over: Vec<String> =
@@ -162,9 +166,9 @@ fn unusable(folder: &Path, error: &io::Error) -> String {
     format!("the state folder {} can't be written ({error})", folder.display())
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|own| own == end)).collect()
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {

@@ -32,7 +32,8 @@ impl Runs for Api {
     }
 
     fn busy(&self) -> Option<String> {
-        self.service.busy()
+        // A test whose result has no place would be run for nothing, and nobody is there to be told.
+        self.service.busy().or_else(|| self.service.trouble())
     }
 
     fn open(&self) -> Vec<Open> {
@@ -74,7 +75,8 @@ impl Runs for Api {
     }
 
     fn stop(&self, run: &str, reason: &str) {
-        self.service.stop(run, reason);
+        // Whoever is over needs no stop.
+        let _ = self.service.stop(run, reason);
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -88,7 +90,7 @@ impl Runs for Api {
 
 fn over(outcome: &Outcome) -> Progress {
     let Some(figures) = &outcome.figures else {
-        return Progress::Failed { message: outcome.message.clone(), field: None };
+        return Progress::Failed { message: outcome.message.clone(), field: None, exit_code: outcome.exit_code };
     };
     let mut summary = match figures.rate {
         Some(rate) => format!("{} at {rate:.1}/s", figures.verdict),

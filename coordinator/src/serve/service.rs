@@ -22,6 +22,9 @@ use crate::store::{Entry, Kind};
 /// Tests that may wait.
 const QUEUE_MAX: usize = 100;
 
+/// What all that wait may bring with them, bytes; one alone may bring more.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
 /// Tests that are over and still known.
 const OVER_MAX: usize = 1000;
 
@@ -39,9 +42,6 @@ const REJOIN: Duration = Duration::from_secs(3);
 
 const ENDING: &str = "the coordinator is ending";
 
-/// What was merged of a run that was broken off is not all that it measured.
-const BROKEN_OFF: u8 = 4;
-
 /// How the service is set up.
 pub struct Settings {
     /// Where it remembers what was submitted; without it a restart forgets.
@@ -58,6 +58,19 @@ pub struct Submitted {
     pub known: bool,
 }
 
+/// Why nothing was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unstopped {
+    #[error("no run is going on")]
+    Nothing,
+    #[error("no run {0} waits or goes on here")]
+    Unknown(String),
+    #[error("run {0} is over")]
+    Over(String),
+    #[error("several runs are going on: say which with --run: {0}")]
+    Several(String),
+}
+
 /// A coordinator in service. Clones are the same one.
 #[derive(Clone)]
 pub struct Service {
@@ -70,13 +83,17 @@ pub(super) struct Inner {
     over: watch::Sender<u64>,
     pool: pool::Handle,
     pub(super) executor: Arc<dyn Execute>,
-    records: Option<Arc<Records>>,
-    writer: Option<Writer>,
-    runtime: tokio::runtime::Handle,
-    ending: AtomicBool,
+    pub(super) records: Option<Arc<Records>>,
+    pub(super) writer: Option<Writer>,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) ending: AtomicBool,
+    /// Whether somebody is keeping again what the store did not take.
+    pub(super) keeping: AtomicBool,
     registry: Mutex<Registry>,
     /// After a restart, when what waited may begin: its workers are on their way back.
     begins_at: Mutex<Option<Instant>>,
+    /// Since when there has been no worker at all.
+    empty: Mutex<Option<Instant>>,
 }
 
 impl Service {
@@ -97,18 +114,17 @@ impl Service {
             writer,
             runtime: tokio::runtime::Handle::current(),
             ending: AtomicBool::new(false),
+            keeping: AtomicBool::new(false),
             registry: Mutex::default(),
             begins_at: Mutex::default(),
+            empty: Mutex::default(),
         });
-        // What was broken off is kept as runs are: in a thread that may wait.
-        let taken_up = std::thread::scope(|scope| scope.spawn(|| inner.take_up()).join());
-        taken_up.map_err(|_| "what an earlier life left could not be taken up".to_owned())?;
+        inner.take_up();
+        inner.ask_store();
         // Whoever had an earlier life has workers that know of it.
         if !inner.jobs().is_empty() {
             *inner.begins_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REJOIN);
             inner.look_again_in(REJOIN);
-            let waits = |job: &&Job| matches!(job.state, State::Queued { .. });
-            inner.jobs().values().filter(waits).for_each(|job| inner.look_again_in(job.patience_left()));
         }
         let service = Service { inner };
         let mut workers = service.inner.pool.watch();
@@ -146,11 +162,11 @@ impl Service {
             if let Some(job) = jobs.values().find(|job| !submission.key.is_empty() && job.key == submission.key) {
                 return Ok(Submitted { run: job.run.clone(), known: true });
             }
-            if let Some(why) = full(&jobs) {
+            if let Some(why) = full(&jobs).or_else(|| too_large(&jobs, &submission)) {
                 return Err(Refusal::Busy(why));
             }
             let job = Job::new(run.clone(), checked, submission, Timestamp::now());
-            inner.look_again_in(job.patience_left());
+            inner.look_again_in(job.patience);
             inner.remember(&job);
             jobs.insert(run.clone(), job);
         }
@@ -178,15 +194,17 @@ impl Service {
         named.next().map(|job| job.run.clone())
     }
 
-    /// Stops a run, or takes it out of the queue. Without a name: the one that goes on. Returns which, or nothing if
-    /// there is none.
-    pub fn stop(&self, run: &str, reason: &str) -> Option<String> {
+    /// Stops a run, or takes it out of the queue. Without a name: the one that goes on. Returns which.
+    ///
+    /// # Errors
+    /// There is none, or it is over; without a name there may be several.
+    pub fn stop(&self, run: &str, reason: &str) -> Result<String, Unstopped> {
         let mut jobs = self.inner.jobs();
         let run = match run {
-            "" => jobs.values().find(|job| matches!(job.state, State::Going)).map(|job| job.run.clone())?,
+            "" => the_one(&jobs)?,
             run => run.to_owned(),
         };
-        let job = jobs.get_mut(&run)?;
+        let job = jobs.get_mut(&run).ok_or_else(|| Unstopped::Unknown(run.clone()))?;
         let waited = matches!(job.state, State::Queued { .. });
         match job.state {
             State::Going => {
@@ -197,7 +215,7 @@ impl Service {
                 let message = format!("stopped by an operator before it began: {reason}");
                 self.inner.end(job, Err(Failed { exit_code: 4, message }));
             }
-            State::Over(_) => {}
+            State::Over(_) => return Err(Unstopped::Over(run)),
         }
         drop(jobs);
         if waited {
@@ -205,7 +223,7 @@ impl Service {
         }
         self.inner.touch();
         self.inner.schedule();
-        Some(run)
+        Ok(run)
     }
 
     /// Is marked whenever anything may have changed.
@@ -232,10 +250,13 @@ impl Service {
 
     /// What of a result the store need not have yet.
     pub fn document(&self, run: &str) -> Option<String> {
-        match &self.inner.jobs().get(run)?.state {
-            State::Over(outcome) => outcome.document.clone(),
-            State::Queued { .. } | State::Going => None,
-        }
+        let unkept = match &self.inner.jobs().get(run)?.state {
+            State::Over(outcome) if outcome.document.is_some() => return outcome.document.clone(),
+            State::Over(outcome) => outcome.unkept,
+            State::Queued { .. } | State::Going => false,
+        };
+        let left = || self.inner.records.as_ref()?.checkpoint(run);
+        unkept.then(left).flatten().map(|left| left.document)
     }
 
     /// The metrics in the format that an Accept header asks for.
@@ -329,53 +350,8 @@ impl Inner {
         }
     }
 
-    fn remember(&self, job: &Job) {
+    pub(super) fn remember(&self, job: &Job) {
         self.writer.iter().for_each(|writer| writer.record(Record::of(job)));
-    }
-
-    /// What an earlier life left: what waited waits again, what went on is broken off.
-    fn take_up(&self) {
-        let Some(records) = &self.records else { return };
-        let (found, warnings) = records.read();
-        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let mut jobs = self.jobs();
-        for record in found {
-            let mut job = job_of(&record);
-            match (record.outcome, record.submission) {
-                (Some(outcome), _) => job.state = State::Over(outcome),
-                (None, Some(submission)) if record.started.is_none() => job.submission = Some(submission),
-                (None, _) => {
-                    job.state = State::Over(self.broken_off(records, &job.run));
-                    self.remember(&job);
-                    self.writer.iter().for_each(|writer| writer.drop_checkpoint(&job.run));
-                }
-            }
-            jobs.insert(job.run.clone(), job);
-        }
-    }
-
-    fn broken_off(&self, records: &Records, run: &str) -> Outcome {
-        let message = "broken off: the coordinator ended while it was going on";
-        tracing::warn!("run {run} was {message}");
-        let mut outcome = Outcome {
-            exit_code: BROKEN_OFF,
-            message: format!("{message}, and nothing of it had been merged yet"),
-            warning: String::new(),
-            figures: None,
-            ended: Timestamp::now(),
-            document: None,
-            unkept: false,
-        };
-        if let Some(Checkpoint { entry, document }) = records.checkpoint(run) {
-            outcome.message.clear();
-            outcome.warning = format!("{message}; the report has what was merged until shortly before");
-            outcome.figures = Some(Figures::of(&entry));
-            if let Err(why) = self.executor.keep(&entry, &document) {
-                outcome.warning += &format!("; it is not in the store: {why}");
-                (outcome.document, outcome.unkept) = (Some(document), true);
-            }
-        }
-        outcome
     }
 
     /// Looks whose turn it is once more: something may be over by time alone.
@@ -389,6 +365,19 @@ impl Inner {
         });
     }
 
+    /// Since when there has been no worker at all. When the last one goes, those who wait are given their time.
+    fn empty_since(self: &Arc<Self>, workers: queue::Workers, jobs: &BTreeMap<String, Job>) -> Option<Instant> {
+        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        if workers.all > 0 {
+            *empty = None;
+        } else if empty.is_none() {
+            *empty = Some(Instant::now());
+            let waiting = jobs.values().filter(|job| matches!(job.state, State::Queued { .. }));
+            waiting.for_each(|job| self.look_again_in(job.patience));
+        }
+        *empty
+    }
+
     fn count_workers(&self) -> queue::Workers {
         pool::count(&self.pool.workers(), Timestamp::now())
     }
@@ -400,11 +389,15 @@ impl Inner {
         }
         loop {
             let mut jobs = self.jobs();
-            let going: Vec<queue::Place> =
-                jobs.values().filter(|job| matches!(job.state, State::Going)).map(Job::place).collect();
+            let mut workers = self.count_workers();
+            let empty = self.empty_since(workers, &jobs);
+            let places = |is: fn(&State) -> bool| -> Vec<queue::Place> {
+                jobs.values().filter(|job| is(&job.state)).map(|job| job.place(empty)).collect()
+            };
+            let (going, waiting) =
+                (places(|state| matches!(state, State::Going)), places(|state| matches!(state, State::Queued { .. })));
             // A search has its workers also between two probes.
             let given: usize = going.iter().filter_map(|place| place.workers).sum();
-            let mut workers = self.count_workers();
             workers.idle = workers.idle.min(workers.all.saturating_sub(given));
             let begins_at = *self.begins_at.lock().unwrap_or_else(PoisonError::into_inner);
             if begins_at.is_some_and(|at| Instant::now() < at) {
@@ -413,8 +406,6 @@ impl Inner {
                 // Who comes back is that run's.
                 workers.returning = 0;
             }
-            let waiting: Vec<queue::Place> =
-                jobs.values().filter(|job| matches!(job.state, State::Queued { .. })).map(Job::place).collect();
             let (mut begins, mut failed) = (None, false);
             for (place, turn) in waiting.iter().zip(queue::turns(&waiting, &going, workers)) {
                 let Some(job) = jobs.get_mut(&place.run) else { continue };
@@ -436,7 +427,8 @@ impl Inner {
             if failed {
                 self.one_is_over();
             }
-            if begins.is_none() {
+            // Who waits for one that failed need not wait any longer.
+            if begins.is_none() && !failed {
                 break;
             }
         }
@@ -465,6 +457,7 @@ impl Inner {
             if let Some(job) = inner.jobs().get_mut(&run) {
                 inner.end(job, ended);
             }
+            inner.keep_again_later();
             inner.one_is_over();
             inner.schedule();
         });
@@ -496,6 +489,7 @@ impl Inner {
                 ended: now,
                 document: Some(finished.document),
                 unkept: finished.unkept,
+                entry: finished.unkept.then_some(finished.entry),
             },
             Err(failed) => Outcome {
                 exit_code: failed.exit_code,
@@ -505,6 +499,7 @@ impl Inner {
                 ended: now,
                 document: None,
                 unkept: false,
+                entry: None,
             },
         };
         let quantile = |q: f64, latency: Option<f64>| latency.map(|latency| (q, latency));
@@ -521,7 +516,18 @@ impl Inner {
         job.submission = None;
         job.seconds.clear();
         self.remember(job);
-        self.writer.iter().for_each(|writer| writer.drop_checkpoint(&job.run));
+        self.leave(job);
+    }
+
+    /// What the store did not take stays in the records until it does.
+    fn leave(&self, job: &Job) {
+        let Some(writer) = &self.writer else { return };
+        match &job.state {
+            State::Over(Outcome { entry: Some(entry), document: Some(document), .. }) => {
+                writer.checkpoint(&job.run, Checkpoint { entry: entry.clone(), document: document.clone() });
+            }
+            _ => writer.drop_checkpoint(&job.run),
+        }
     }
 
     fn one_is_over(&self) {
@@ -540,7 +546,7 @@ impl Inner {
                 over.iter().filter(|run| jobs.get(*run).is_some_and(|job| is_unkept(job) == unkept)).collect();
             for run in of.iter().take(of.len().saturating_sub(most)) {
                 if let Some(State::Over(outcome)) = jobs.get_mut(*run).map(|job| &mut job.state) {
-                    outcome.document = None;
+                    (outcome.document, outcome.entry) = (None, None);
                 }
             }
         }
@@ -551,22 +557,36 @@ impl Inner {
     }
 }
 
+/// The one run that goes on.
+fn the_one(jobs: &BTreeMap<String, Job>) -> Result<String, Unstopped> {
+    let mut going = jobs.values().filter(|job| matches!(job.state, State::Going));
+    match (going.next(), going.next()) {
+        (None, _) => Err(Unstopped::Nothing),
+        (Some(job), None) => Ok(job.run.clone()),
+        (Some(_), Some(_)) => {
+            let going = jobs.values().filter(|job| matches!(job.state, State::Going));
+            let named: Vec<String> = going.map(|job| format!("{} ({})", job.run, job.checked.test)).collect();
+            Err(Unstopped::Several(named.join(", ")))
+        }
+    }
+}
+
+fn too_large(jobs: &BTreeMap<String, Job>, submission: &Submission) -> Option<String> {
+    let waiting: usize = jobs.values().filter_map(|job| job.submission.as_ref()).map(Submission::size).sum();
+    let (all, most) = (waiting + submission.size(), QUEUE_BYTES_MAX);
+    (waiting > 0 && all > most).then(|| {
+        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+        format!(
+            "the tests that wait have {:.0} MiB of files with them, and this one has {:.0} ({:.0} at most together): try \
+             again when fewer wait",
+            mib(waiting),
+            mib(submission.size()),
+            mib(most)
+        )
+    })
+}
+
 fn full(jobs: &BTreeMap<String, Job>) -> Option<String> {
     let waiting = jobs.values().filter(|job| matches!(job.state, State::Queued { .. })).count();
     (waiting >= QUEUE_MAX).then(|| format!("{waiting} tests wait already: try again when fewer do"))
-}
-
-fn job_of(record: &Record) -> Job {
-    let empty = Submission {
-        test: super::Source::Resource { name: record.test.clone(), text: String::new() },
-        search: None,
-        workers: record.workers,
-        how: super::How::default(),
-        key: record.key.clone(),
-        by: record.by.clone(),
-    };
-    let mut job = Job::new(record.run.clone(), record.checked(), empty, record.submitted);
-    job.submission = None;
-    job.started = record.started;
-    job
 }

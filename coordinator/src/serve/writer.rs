@@ -1,7 +1,8 @@
 //! The thread that writes records, in the order in which things happened: a volume that stalls holds nobody else up.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::records::{Checkpoint, Record, Records};
@@ -14,7 +15,8 @@ const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 enum Order {
     Record(Box<Record>),
-    Checkpoint(String, Box<Checkpoint>),
+    /// The newest that is there by then.
+    Checkpoint(String),
     DropCheckpoint(String),
     Forget(String),
     Flush(SyncSender<Option<String>>),
@@ -23,6 +25,17 @@ enum Order {
 /// The way to it. It ends when this is dropped and everything is written.
 pub(super) struct Writer {
     orders: SyncSender<Order>,
+    waiting: Arc<Waiting>,
+}
+
+/// Checkpoints that are not written yet, one of each run: a disk that is slow has the newest to write alone.
+#[derive(Default)]
+struct Waiting(Mutex<HashMap<String, Checkpoint>>);
+
+impl Waiting {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Checkpoint>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Writer {
@@ -30,9 +43,12 @@ impl Writer {
     /// No thread can be had.
     pub(super) fn start(records: Arc<Records>) -> Result<Self, String> {
         let (orders, received) = mpsc::sync_channel(ORDERS_MAX);
-        let started = std::thread::Builder::new().name("records".to_owned()).spawn(move || write(&records, &received));
+        let waiting = Arc::new(Waiting::default());
+        let theirs = Arc::clone(&waiting);
+        let thread = std::thread::Builder::new().name("records".to_owned());
+        let started = thread.spawn(move || write(&records, &received, &theirs));
         started.map_err(|error| format!("no thread for the records: {error}"))?;
-        Ok(Writer { orders })
+        Ok(Writer { orders, waiting })
     }
 
     pub(super) fn record(&self, record: Record) {
@@ -40,7 +56,10 @@ impl Writer {
     }
 
     pub(super) fn checkpoint(&self, run: &str, checkpoint: Checkpoint) {
-        self.order(Order::Checkpoint(run.to_owned(), Box::new(checkpoint)));
+        let older = self.waiting.all().insert(run.to_owned(), checkpoint);
+        if older.is_none() {
+            self.order(Order::Checkpoint(run.to_owned()));
+        }
     }
 
     pub(super) fn drop_checkpoint(&self, run: &str) {
@@ -64,13 +83,16 @@ impl Writer {
     }
 }
 
-fn write(records: &Records, orders: &Receiver<Order>) {
+fn write(records: &Records, orders: &Receiver<Order>, waiting: &Waiting) {
     let mut failed: Option<String> = None;
     for order in orders {
         let done = match order {
             // What is there of it says less than nothing: a test that is over would begin again. To remove takes no room.
             Order::Record(record) => records.put(&record).inspect_err(|_| records.forget(&record.run)),
-            Order::Checkpoint(run, checkpoint) => records.put_checkpoint(&run, &checkpoint),
+            Order::Checkpoint(run) => {
+                let newest = waiting.all().remove(&run);
+                newest.map_or(Ok(()), |newest| records.put_checkpoint(&run, &newest))
+            }
             Order::DropCheckpoint(run) => {
                 records.drop_checkpoint(&run);
                 Ok(())

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,8 +29,8 @@ pub struct Bundle {
     draft: Draft,
     /// What references stand for, by what is between their braces. Not for logs.
     references: BTreeMap<String, String>,
-    /// Content by name, base64; the paths in `draft` are these names.
-    files: BTreeMap<String, String>,
+    /// Content by name, base64; the paths in `draft` are these names. It may be large, and copies share it.
+    files: Arc<BTreeMap<String, String>>,
 }
 
 /// Packs a test that was read from a file's text (if there is one) and flags.
@@ -37,17 +38,31 @@ pub struct Bundle {
 /// # Errors
 /// The first mistake, as [`super::load`] says it, or what can't be read.
 pub fn pack(file: Option<(&str, &str)>, flags: Draft) -> Result<Bundle, SpecError> {
-    let mut draft = written(file, flags)?;
-    let name = file.map(|(name, _)| name.to_owned());
+    let folder = check::folder(file.map(|(name, _)| name)).to_owned();
+    packed(written(file, flags)?, file.map(|(name, _)| name), &folder, &References::Here)
+}
+
+/// Packs a test that is a resource of a cluster. Whoever wrote it may be another than the one who packs it: it takes what
+/// is below `mounted`, and nothing else of this machine.
+///
+/// # Errors
+/// The first mistake, as [`of_resource`] says it, or what can't be read.
+pub fn pack_resource(name: &str, text: &str, mounted: &Path) -> Result<Bundle, SpecError> {
+    let mut draft = written(Some((name, text)), Draft::default())?;
+    stays_below(&mut draft, name, mounted)?;
+    packed(draft, Some(name), mounted, &References::Mounted(mounted.to_owned()))
+}
+
+fn packed(mut draft: Draft, file: Option<&str>, folder: &Path, lookup: &References) -> Result<Bundle, SpecError> {
+    let name = file.map(str::to_owned);
     let named = |error: SpecError| SpecError { file: name.clone(), ..error };
-    let folder = check::folder(file.map(|(name, _)| name));
     let mut packer = Packer { folder, files: BTreeMap::new(), bytes: 0 };
     packer.draft(&mut draft).map_err(named)?;
     let files = packer.files;
     let whole = serde_json::to_value(&draft).map_err(|error| named(SpecError::new(Place::Test, error.to_string())))?;
     let mut found = BTreeMap::new();
-    references(&whole, &mut found);
-    Ok(Bundle { file: name.clone(), draft, references: found, files })
+    references(&whole, lookup, &mut found).map_err(|why| named(SpecError::new(Place::Test, why)))?;
+    Ok(Bundle { file: name.clone(), draft, references: found, files: Arc::new(files) })
 }
 
 /// A test that is a resource of a cluster: its references and files are looked up below `mounted` and nowhere else.
@@ -56,7 +71,13 @@ pub fn pack(file: Option<(&str, &str)>, flags: Draft) -> Result<Bundle, SpecErro
 /// The first mistake.
 pub fn of_resource(name: &str, text: &str, mounted: &Path) -> Result<LoadTest, SpecError> {
     let mut draft = written(Some((name, text)), Draft::default())?;
-    for path in paths(&mut draft) {
+    stays_below(&mut draft, name, mounted)?;
+    checked(draft, Some(name), mounted, &References::Mounted(mounted.to_owned()))
+}
+
+/// Every file that it names is below a folder.
+fn stays_below(draft: &mut Draft, name: &str, mounted: &Path) -> Result<(), SpecError> {
+    for path in paths(draft) {
         if secret::below(mounted, path.value).is_none() && !is_url(path.value) {
             let message = format!(
                 "'{}' is no file of a mounted Secret or ConfigMap: write NAME/KEY (the chart's secrets)",
@@ -65,10 +86,17 @@ pub fn of_resource(name: &str, text: &str, mounted: &Path) -> Result<LoadTest, S
             return Err(SpecError { file: Some(name.to_owned()), ..SpecError::new(path.place, message) });
         }
     }
-    checked(draft, Some(name), mounted, &References::Mounted(mounted.to_owned()))
+    Ok(())
 }
 
 impl Bundle {
+    /// What it takes up, bytes.
+    pub fn size(&self) -> usize {
+        let text =
+            |map: &BTreeMap<String, String>| map.iter().map(|(name, text)| name.len() + text.len()).sum::<usize>();
+        text(&self.files) + text(&self.references)
+    }
+
     /// The same test, whose objects are in this namespace where it says none: that of the cluster that they are looked
     /// for in, which only its coordinator knows.
     pub fn at_home_in(mut self, namespace: &str) -> Self {
@@ -92,10 +120,12 @@ impl Bundle {
                 return Err(SpecError::new(path.place, format!("'{}' did not come with the test", path.value)));
             }
         }
+        // Everything is read by the check: nothing that may be secret outlives it.
+        let _folder = Folder(folder);
         if !self.files.is_empty() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
-        for (name, content) in &self.files {
+        for (name, content) in &*self.files {
             let place = secret::below(folder, name).filter(|_| !name.contains('/'));
             let place = place.ok_or_else(|| wrong("a file that came with the test has no plain name"))?;
             let content = STANDARD.decode(content).map_err(|_| wrong("a file that came with the test is torn"))?;
@@ -103,12 +133,17 @@ impl Bundle {
             file.and_then(|mut file| std::io::Write::write_all(&mut file, &content)).map_err(failed)?;
         }
         let references = References::Given(std::mem::take(&mut self.references));
-        let test = checked(self.draft, self.file.as_deref(), folder, &references);
-        if !self.files.is_empty() {
-            // Everything was read by the check; a leftover would be a nuisance, no more.
-            let _ = fs::remove_dir_all(folder);
-        }
-        test
+        checked(self.draft, self.file.as_deref(), folder, &references)
+    }
+}
+
+/// A folder that is removed, if it is there, however its user ends.
+struct Folder<'a>(&'a Path);
+
+impl Drop for Folder<'_> {
+    fn drop(&mut self) {
+        // A leftover would be a nuisance, no more.
+        let _ = fs::remove_dir_all(self.0);
     }
 }
 
@@ -241,19 +276,25 @@ fn of_tls<'a>(tls: &'a mut DraftTls, all: &mut Vec<Named<'a>>) {
 }
 
 /// Adds what every reference in a value stands for on this machine. What is none is found by the check, where it stands.
-fn references(value: &Value, found: &mut BTreeMap<String, String>) {
+///
+/// # Errors
+/// A resource's reference that leaves what is mounted: what it would stand for here is not its author's.
+fn references(value: &Value, lookup: &References, found: &mut BTreeMap<String, String>) -> Result<(), String> {
     match value {
         Value::String(text) => {
             for reference in secret::references(text).unwrap_or_default() {
-                if let Ok(value) = References::Here.value(&reference) {
-                    found.insert(reference, value);
+                match lookup.value(&reference) {
+                    Ok(value) => drop(found.insert(reference, value)),
+                    Err(why) if matches!(lookup, References::Mounted(_)) => return Err(why),
+                    Err(_) => {}
                 }
             }
         }
-        Value::Array(list) => list.iter().for_each(|item| references(item, found)),
-        Value::Object(map) => map.values().for_each(|item| references(item, found)),
+        Value::Array(list) => list.iter().try_for_each(|item| references(item, lookup, found))?,
+        Value::Object(map) => map.values().try_for_each(|item| references(item, lookup, found))?,
         _ => {}
     }
+    Ok(())
 }
 
 #[cfg(test)]

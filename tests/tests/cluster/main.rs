@@ -2,6 +2,7 @@
 
 mod chart;
 mod common;
+mod documents;
 mod kubelet;
 mod lease;
 mod ready;

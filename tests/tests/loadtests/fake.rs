@@ -73,7 +73,7 @@ impl Runs for Fake {
 
     fn stop(&self, run: &str, reason: &str) {
         self.stopped.lock().unwrap().push((run.to_owned(), reason.to_owned()));
-        self.is(run, Progress::Failed { message: format!("stopped: {reason}"), field: None });
+        self.is(run, Progress::Failed { message: format!("stopped: {reason}"), field: None, exit_code: 4 });
     }
 
     fn changes(&self) -> Receiver<u64> {

@@ -285,6 +285,21 @@ pub(super) fn carry_out(mut prepared: Prepared, settled: Settled) -> Result<Capa
     let workers = prepared.workers.clone();
     let mut prober = Prober::new(prepared, pace, begun);
     let mut probes: Vec<Probe> = Vec::new();
+    let report = |prober: &Prober, probes: Vec<Probe>, ended: Ended| {
+        let history: Vec<_> = probes.iter().map(evidence).collect();
+        let answer = conclude(&settings, &history);
+        let search = build::Search {
+            run: run.clone(),
+            test: prober.test().name.clone(),
+            started_at: started_at.clone(),
+            duration: begun.elapsed().as_secs_f64(),
+            settings: shown(&settings, &pace, prober),
+            ended,
+            notes: notes.iter().cloned().chain(prober.notes()).collect(),
+            required,
+        };
+        build::report(search, probes, &answer)
+    };
     let ended = loop {
         let history: Vec<_> = probes.iter().map(evidence).collect();
         let ask = match search::next(&settings, &history) {
@@ -299,6 +314,7 @@ pub(super) fn carry_out(mut prepared: Prepared, settled: Settled) -> Result<Capa
             Ok(probe) => {
                 say_probe(&workers, quiet, &probe);
                 probes.push(probe);
+                leave(&workers, || report(&prober, probes.clone(), Ended::BrokenOff));
             }
             Err(ended) => break ended,
         }
@@ -310,20 +326,21 @@ pub(super) fn carry_out(mut prepared: Prepared, settled: Settled) -> Result<Capa
         last.outcome = model::ProbeOutcome::Unclear;
         last.because.push_str("; the target was gone after it");
     }
-    let history: Vec<_> = probes.iter().map(evidence).collect();
-    let answer = conclude(&settings, &history);
-    let notes = notes.into_iter().chain(prober.notes()).collect();
-    let search = build::Search {
-        run,
-        test: prober.test().name.clone(),
-        started_at,
-        duration: begun.elapsed().as_secs_f64(),
-        settings: shown(&settings, &pace, &prober),
-        ended,
-        notes,
-        required,
-    };
-    Ok(build::report(search, probes, &answer))
+    Ok(report(&prober, probes, ended))
+}
+
+/// Leaves with the service what would be reported if the coordinator ended now.
+fn leave(workers: &Workers, report: impl FnOnce() -> CapacityReport) {
+    let Workers::Lent(attendance) = workers else { return };
+    let report = report();
+    let left = entry(&report).and_then(|entry| {
+        let document = serde_json::to_string(&report).map_err(Failure::not_carried_out)?;
+        Ok((entry, document))
+    });
+    match left {
+        Ok((entry, document)) => attendance.checkpoint(&entry, &document),
+        Err(failure) => tracing::warn!("no checkpoint of the search: {}", failure.message),
+    }
 }
 
 fn say_next(workers: &Workers, quiet: bool, number: usize, ask: &Ask) {

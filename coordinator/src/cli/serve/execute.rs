@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::hold::Guards;
 use crate::cli::capacity::{self, SearchFlags, Settled};
 use crate::cli::carry::{self, Prepared, Workers};
+use crate::cli::documents::Document;
 use crate::cli::store::Keeper;
 use crate::cli::{Failure, exit, notify};
 use crate::grid::{Options, Policy};
@@ -20,7 +21,7 @@ use crate::plan::Plan;
 use crate::report;
 use crate::serve::{Attendance, Checked, Execute, Failed, Finished, Refusal, Source, Submission};
 use crate::spec::{LoadTest, Place, SpecError, bundle, units};
-use crate::store::{Entry, Kind};
+use crate::store::{Entry, Kind, Stored};
 
 /// Workers that one test may ask for.
 const WORKERS_MAX: usize = 10_000;
@@ -201,7 +202,15 @@ impl Execute for Executor {
     }
 
     fn keep(&self, entry: &Entry, document: &str) -> Result<(), String> {
-        self.keeper.put(entry, document).map_err(|failure| failure.message)
+        self.keeper.put_again(entry, document).map_err(|failure| failure.message)
+    }
+
+    fn kept(&self, run: &str) -> Result<Option<Finished>, String> {
+        let Some(Stored { entry, document }) = self.keeper.get(run).map_err(|failure| failure.message)? else {
+            return Ok(None);
+        };
+        let exit_code = Document::parse(&document)?.exit_code();
+        Ok(Some(Finished { entry, document, exit_code, warning: None, unkept: false }))
     }
 }
 

@@ -93,7 +93,7 @@ fn a_lost_worker_stays_lost_and_its_account_closed() {
     }
     state.apply(Command::Away { worker: "w1".into(), now_ns: 7 }).unwrap();
     assert_eq!(state.members["w1"].away_ns, Some(7));
-    state.apply(Command::Lose { worker: "w1".into() }).unwrap();
+    state.apply(Command::Lose { worker: "w1".into(), why: String::new() }).unwrap();
     assert_eq!(state.apply(interval(1, 2, 60)), Err(Rejected::TooLate));
     assert_eq!(state.apply(farewell(1, 1)), Err(Rejected::TooLate));
     for id in [0, 2] {

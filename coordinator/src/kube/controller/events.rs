@@ -38,7 +38,8 @@ pub(super) fn between(before: &Status, now: &Status) -> Vec<Told> {
     if reached(Phase::Running) {
         tell("Started", format!("run {run}"), false);
     }
-    let same_spec = before.observed_generation == now.observed_generation && before.revision == now.revision;
+    let same_spec = before.observed_generation == now.observed_generation
+        && (&before.revision, &before.revision_of) == (&now.revision, &now.revision_of);
     match now.phase {
         Some(Phase::Done) if reached(Phase::Done) => {
             let passed = now.conditions.iter().find(|condition| condition.kind == "Passed");

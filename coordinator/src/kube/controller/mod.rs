@@ -88,6 +88,7 @@ pub enum Progress {
     Failed {
         message: String,
         field: Option<String>,
+        exit_code: u8,
     },
 }
 

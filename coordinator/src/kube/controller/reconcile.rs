@@ -26,6 +26,9 @@ const HOLD_MAX: Duration = Duration::from_secs(60);
 /// Between two looks at a run that is being stopped.
 const HOLD_LOOK: Duration = Duration::from_secs(1);
 
+/// An answer of the API server is waited for so long.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
@@ -156,6 +159,26 @@ pub(super) async fn reconcile(test: Arc<LoadTest>, shared: Arc<Shared>) -> Resul
     Ok(action)
 }
 
+/// How a LoadTest is held.
+#[derive(Clone, Copy)]
+struct Hold {
+    /// Its deletion waits.
+    finalizer: bool,
+    /// Other coordinators leave it alone.
+    claim: bool,
+}
+
+impl Hold {
+    const NOT: Hold = Hold { finalizer: false, claim: false };
+    const FAST: Hold = Hold { finalizer: true, claim: true };
+}
+
+/// Bounds one call: a connection that has gone without a word would hold its LoadTest up for a quarter of an hour.
+async fn answered<T>(asked: impl Future<Output = T>) -> Result<T, Failed> {
+    let answer = tokio::time::timeout(ANSWER_MAX, asked).await;
+    answer.map_err(|_| Failed(format!("the API server does not answer within {} s", ANSWER_MAX.as_secs())))
+}
+
 struct One<'a> {
     test: &'a LoadTest,
     shared: &'a Shared,
@@ -180,7 +203,7 @@ impl One<'_> {
             Then::Nothing => Ok(Action::await_change()),
             Then::Hold if self.held() < HOLD_MAX => Ok(Action::requeue(HOLD_LOOK)),
             Then::Hold | Then::LetGo => {
-                self.finalizer(false).await?;
+                self.hold(Hold::NOT).await?;
                 self.shared.forget(self.uid);
                 Ok(Action::await_change())
             }
@@ -188,7 +211,7 @@ impl One<'_> {
                 if let Some(why) = self.shared.runs.busy() {
                     return self.show(&before, now.busy(&order, why), since).await;
                 }
-                if !self.finalizer(true).await? {
+                if !self.hold(Hold::FAST).await? {
                     return Ok(Action::await_change());
                 }
                 let status = self.submit(now, *order).await;
@@ -214,9 +237,13 @@ impl One<'_> {
     fn before(&self) -> (Status, Option<Duration>) {
         let mut all = self.shared.known();
         let known = all.entry(self.uid.to_owned()).or_default();
+        let seen = self.test.status.clone().unwrap_or_default();
         match &known.status {
-            Some((status, at)) => (status.clone(), Some(at.elapsed())),
-            None => (self.test.status.clone().unwrap_or_default(), None),
+            // Another coordinator may have seen to a later generation meanwhile.
+            Some((status, at)) if status.observed_generation >= seen.observed_generation => {
+                (status.clone(), Some(at.elapsed()))
+            }
+            _ => (seen, None),
         }
     }
 
@@ -257,13 +284,16 @@ impl One<'_> {
                     return Ok(Action::await_change());
                 }
                 for told in events::between(before, &status) {
-                    events::tell(&self.shared.client, self.test, &told).await;
+                    // An event is said once, or not at all.
+                    let _ = answered(events::tell(&self.shared.client, self.test, &told)).await;
                 }
             }
             Some(later) => return Ok(Action::requeue(later)),
             None => {}
         }
-        self.finalizer(goes_on && !self.shared.ending.load(Ordering::Relaxed)).await?;
+        // What waits is in the records, and begins in the next life: it stays this coordinator's, and may be deleted.
+        let ending = self.shared.ending.load(Ordering::Relaxed);
+        self.hold(Hold { finalizer: goes_on && !ending, claim: goes_on }).await?;
         Ok(Action::await_change())
     }
 
@@ -286,7 +316,8 @@ impl One<'_> {
             "status": status,
         });
         let parameters = PatchParams::apply(MANAGER).force();
-        match self.api().patch_status(&name, &parameters, &Patch::Apply(patch)).await {
+        let written = async { self.api().patch_status(&name, &parameters, &Patch::Apply(patch)).await };
+        match answered(written).await? {
             Ok(_) => {
                 let mut all = self.shared.known();
                 let known = all.entry(self.uid.to_owned()).or_default();
@@ -304,7 +335,7 @@ impl One<'_> {
 
     /// Sees to it that the finalizer is there, with the name of this coordinator, or is not. Both are written at once, and
     /// on top of what was read: of two coordinators one comes first. False where the resource is gone, or not ours.
-    async fn finalizer(&self, wanted: bool) -> Result<bool, Failed> {
+    async fn hold(&self, wanted: Hold) -> Result<bool, Failed> {
         let name = self.test.name_any();
         let mut current = self.test.clone();
         for _ in 0..CONFLICTS_MAX {
@@ -313,29 +344,29 @@ impl One<'_> {
             if claimed.is_some_and(|claim| claim != self.shared.holder) {
                 return Ok(false);
             }
-            if has == wanted && claimed.is_some() == wanted {
+            if has == wanted.finalizer && claimed.is_some() == wanted.claim {
                 return Ok(true);
             }
             finalizers.retain(|own| own != FINALIZER);
-            if wanted {
+            if wanted.finalizer {
                 finalizers.push(FINALIZER.to_owned());
             }
-            let holder = wanted.then_some(self.shared.holder.as_str());
+            let holder = wanted.claim.then_some(self.shared.holder.as_str());
             let patch = json!({ "metadata": {
                 "resourceVersion": current.resource_version(),
                 "finalizers": finalizers,
                 "annotations": { COORDINATOR: holder },
             } });
-            let result = self.api().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
-            let error = match result {
+            let written = async { self.api().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await };
+            let error = match answered(written).await? {
                 Ok(_) => return Ok(true),
                 Err(error) => error,
             };
             match refusal::code(&error) {
                 Some(404) => return Ok(false),
                 // Whoever wrote may have been quicker with the same: what was read says nothing of it.
-                Some(409) if wanted => return Ok(false),
-                Some(409) => match self.api().get_opt(&name).await {
+                Some(409) if wanted.claim => return Ok(false),
+                Some(409) => match answered(async { self.api().get_opt(&name).await }).await? {
                     Ok(Some(fresh)) if fresh.uid().as_deref() == Some(self.uid) => current = fresh,
                     Ok(_) => return Ok(false),
                     Err(error) => return Err(self.failed("it can't be read", &error, &["get"], &resource())),

@@ -17,6 +17,7 @@ const PASSED: &str = "Passed";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Of<'a> {
     pub generation: i64,
+    /// As the trigger says it, with its Service.
     pub revision: Option<&'a str>,
     pub before: &'a Status,
     /// RFC 3339.
@@ -82,12 +83,12 @@ impl Of<'_> {
                 self.made(State { phase: Phase::Running, ready, complete, passed }, message, status)
             }
             Progress::Done(done) => self.done(done, status),
-            Progress::Failed { message, field } => {
+            Progress::Failed { message, field, exit_code } => {
                 let message = match field {
                     Some(field) => format!("{field}: {message}"),
                     None => message.clone(),
                 };
-                self.failed("NotCarriedOut", message, Status { exit_code: Some(4), ..status })
+                self.failed("NotCarriedOut", message, Status { exit_code: Some((*exit_code).into()), ..status })
             }
         }
     }
@@ -134,12 +135,17 @@ impl Of<'_> {
                 message: message.clone(),
             }
         };
+        let (revision, of) = match self.revision.and_then(|revision| revision.split_once('@')) {
+            Some((revision, of)) => (Some(revision), Some(of)),
+            None => (self.revision, None),
+        };
         let conditions =
             vec![condition(READY, state.ready), condition(COMPLETE, state.complete), condition(PASSED, state.passed)];
         Status {
             observed_generation: Some(self.generation),
             phase: Some(state.phase),
-            revision: self.revision.map(str::to_owned),
+            revision: revision.map(str::to_owned),
+            revision_of: of.map(str::to_owned),
             message: Some(message).filter(|message| !message.is_empty()),
             conditions,
             ..status

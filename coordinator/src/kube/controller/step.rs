@@ -55,10 +55,10 @@ impl<'a> Now<'a> {
         match only.trigger.as_ref().map(|of| (of, trigger(&of.ksvc))) {
             None => self.of_revision(runs, &only, None),
             Some((_, State::Revision(revision))) => self.of_revision(runs, &only, Some(&revision)),
-            Some((trigger, state)) => match (&self.before.revision, state) {
+            Some((trigger, state)) => match (self.seen(), state) {
                 // What is under way goes on, whatever becomes of its Service.
                 (Some(revision), _) if self.before.observed_generation == Some(self.generation()) => {
-                    self.of_revision(runs, &only, Some(revision))
+                    self.of_revision(runs, &only, Some(&revision))
                 }
                 (_, State::Waiting(why)) => {
                     let message =
@@ -89,6 +89,15 @@ impl<'a> Now<'a> {
 
     fn generation(self) -> i64 {
         self.test.metadata.generation.unwrap_or_default()
+    }
+
+    /// The revision that the status is about, as the trigger says it.
+    fn seen(self) -> Option<String> {
+        let name = self.before.revision.as_ref()?;
+        Some(match &self.before.revision_of {
+            Some(of) => format!("{name}@{of}"),
+            None => name.clone(),
+        })
     }
 
     fn of(self, revision: Option<&'a str>) -> Of<'a> {
@@ -125,7 +134,7 @@ impl<'a> Now<'a> {
 
     fn of_revision(self, runs: &dyn Runs, only: &Only, revision: Option<&str>) -> Next {
         let same = self.before.observed_generation == Some(self.generation())
-            && self.before.revision.as_deref() == revision
+            && self.seen().as_deref() == revision
             && self.before.phase.is_some_and(|phase| phase != Phase::Pending);
         if same && self.before.phase.is_some_and(Phase::is_over) {
             return Next { stop: None, then: Then::Show(Box::new(self.before.clone())) };

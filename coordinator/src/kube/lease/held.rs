@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::object::{self, Term};
-use super::{Claim, Leases};
+use super::{ATTEMPT, Claim, Leases};
 
 /// A target's lease. It is given back when it is dropped; with [`Held::release`] one knows when.
 pub struct Held {
@@ -91,7 +91,7 @@ impl Renewal {
             sleep_until(next).await;
             let asked = Instant::now();
             let end = self.renewed + times.duration;
-            let failed = match timeout_at(end, self.renew()).await {
+            let failed = match timeout_at(end.min(asked + ATTEMPT), self.renew()).await {
                 Ok(Ok(Renewed::Yes(lease))) => {
                     (self.lease, self.renewed, next) = (*lease, asked, asked + times.renewal);
                     continue;

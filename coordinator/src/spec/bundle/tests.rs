@@ -118,3 +118,34 @@ fn a_resource_sees_mounted_files_alone() {
     assert!(error.contains("default/t:") && error.contains("NAME/KEY"), "{error}");
     fs::remove_dir_all(mounted).unwrap();
 }
+
+#[test]
+fn a_resource_takes_what_is_mounted_and_nothing_else_of_whoever_packs_it() {
+    let mounted = folder("packed");
+    fs::create_dir_all(mounted.join("api")).unwrap();
+    fs::write(mounted.join("api/token"), "m\n").unwrap();
+    let outside = folder("outside").join("key.pem");
+    fs::write(&outside, "k").unwrap();
+    let of = |header: &str, body: &str| {
+        let text = format!(
+            "{HEAD}  requests:\n    - http: {{url: 'http://h/', method: POST, headers: {{A: '{header}'}}, body: {{file: {body}}}}}\n  \
+             load: {{rate: 10/s, duration: 1s}}\n"
+        );
+        pack_resource("shop/hello", &text, &mounted)
+    };
+    let test = travelled(&of("${file:api/token}", "api/token").unwrap()).unpack(&folder("packed-there")).unwrap();
+    assert_eq!(test.requests[0].headers[0].1, "m");
+    let outside = outside.display().to_string();
+    for (header, body) in [
+        ("x", outside.as_str()),
+        ("x", "../outside/key.pem"),
+        ("x", "/proc/self/environ"),
+        (&*format!("${{file:{outside}}}"), "api/token"),
+        ("${file:../secret}", "api/token"),
+        ("${env:PATH}", "api/token"),
+    ] {
+        let error = of(header, body).unwrap_err().to_string();
+        assert!(error.contains("NAME/KEY") && error.contains("shop/hello"), "{header} {body}: {error}");
+    }
+    fs::remove_dir_all(mounted).unwrap();
+}

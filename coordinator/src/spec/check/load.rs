@@ -8,6 +8,9 @@ use crate::spec::{Place, SpecError, units};
 
 const RATE_MAX: f64 = 1e8;
 
+/// Poisson arrivals are counted by drawing them: minutes for so many.
+const POISSON_MAX: f64 = 1e10;
+
 /// A century; all instants of a run fit into 64 bits then.
 const DURATION_NS_MAX: u64 = 3_200_000_000_000_000_000;
 
@@ -77,7 +80,16 @@ pub(super) fn load(draft: &Draft) -> Checked<Load> {
         let place = draft.stages.as_ref().map_or(Place::Test, |stages| stages.place.clone());
         return Err(SpecError::new(place, "the load is longer than a century"));
     }
-    Ok(Load { arrivals, stages, warmup_ns, requests })
+    let load = Load { arrivals, stages, warmup_ns, requests };
+    let drawn: f64 = [load.warmup(), load.main()].iter().map(|profile| profile.cumulative(profile.duration_ns())).sum();
+    if let (Arrivals::Poisson, Some(place)) = (arrivals, draft.arrivals.as_ref().filter(|_| drawn > POISSON_MAX)) {
+        let message = format!(
+            "{drawn:.1e} Poisson arrivals are too many to be counted beforehand ({POISSON_MAX:.0e} at most): write uniform, or \
+             give a shorter duration"
+        );
+        return Err(SpecError::new(place.place.clone(), message));
+    }
+    Ok(load)
 }
 
 fn closed_loop(

@@ -27,7 +27,7 @@ fn each_end_has_its_own_reason() {
         (done(3, "invalid"), ("False", "Invalid")),
         (done(4, "pass"), ("False", "NotCarriedOut")),
         (done(130, "pass"), ("False", "NotCarriedOut")),
-        (Progress::Failed { message: "no workers".to_owned(), field: None }, ("False", "NotCarriedOut")),
+        (Progress::Failed { message: "no workers".to_owned(), field: None, exit_code: 4 }, ("False", "NotCarriedOut")),
     ] {
         let status = of(&none, NOW).at("r", &progress, None);
         assert_eq!(said(&status, "Passed"), passed, "{progress:?}");

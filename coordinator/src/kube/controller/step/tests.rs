@@ -211,11 +211,20 @@ fn each_ready_revision_runs_once() {
         watched.look();
         assert_eq!(watched.status.revision.as_deref(), Some("hello-2"));
     }
+    // Another Service of that name counts its revisions from 1 too.
+    watched.runs.is("run-2", done(0, "pass"));
+    watched.look();
+    watched.state = State::Revision("hello-2@4f2a".to_owned());
+    watched.look();
+    assert_eq!((watched.status.revision.as_deref(), watched.orders()), (Some("hello-2"), 3));
+    watched.state = State::Unknown;
+    watched.look();
+    assert_eq!((watched.status.revision_of.as_deref(), watched.orders()), (Some("4f2a"), 3));
     // A newer revision while the older one is still under test.
     watched.state = State::Revision("hello-3".to_owned());
     watched.look();
-    assert_eq!(watched.stopped, ["run-2: LoadTest apps/hello is about another revision or spec now"]);
-    assert_eq!(watched.told.iter().filter(|told| told.starts_with("Submitted")).count(), 3);
+    assert_eq!(watched.stopped, ["run-3: LoadTest apps/hello is about another revision or spec now"]);
+    assert_eq!(watched.told.iter().filter(|told| told.starts_with("Submitted")).count(), 4);
     assert_eq!(watched.told[0], "Submitted: run run-1 for revision hello-1");
 }
 
