@@ -154,6 +154,12 @@ impl Stage {
         self.told(&["get", "loadtest", name, "-o", held], "<>");
     }
 
+    /// Comes back when its coordinator, which has ended, no longer holds its deletion up. It is still that one's.
+    fn waits_for(&self, name: &str, holder: &str) {
+        let held = "jsonpath=<{.metadata.finalizers}>{.metadata.annotations.loadgrid\\.dev/coordinator}";
+        self.told(&["get", "loadtest", name, "-o", held], &format!("<>{holder}"));
+    }
+
     fn event(&self, name: &str, words: &str) {
         let of = format!("--field-selector=regarding.name={name}");
         let shown = "jsonpath={range .items[*]}{.reason} {.note}{\"\\n\"}{end}";
@@ -347,9 +353,23 @@ fn two_coordinators_run_a_test_once(stage: &Stage) {
     let mut all = [names_of(&here), names_of(&there)].concat();
     all.sort();
     assert_eq!(all, ["held", "twice-1", "twice-2", "twice-3", "twice-4"], "each is run by one of them");
+    let holder = stage.field("held", ".metadata.annotations.loadgrid\\.dev/coordinator");
+    let ((ended, its), (other, others)) =
+        if holder == "grid/loadgrid-0" { ((one, &here), (two, &there)) } else { ((two, &there), (one, &here)) };
+    ended.stop();
+    stage.waits_for("held", &holder);
+    // The other one sees to what comes after it, and so has seen that too.
+    stage.apply("after", "");
+    stage.wait("after", ".status.phase", "Queued");
+    assert_eq!(names_of(others).last().map(String::as_str), Some("after"));
+    assert_eq!(stage.field("held", ".status.phase"), "Queued", "it begins when its coordinator is back");
+    let holder: &'static str = if holder == "grid/loadgrid-0" { "grid/loadgrid-0" } else { "other/loadgrid-0" };
+    let back = Controller::of(holder, &stage.coordinator, scope(), its);
+    its.is(&stage.field("held", ".status.run"), done(0, "pass"));
+    stage.kubectl(&["wait", "--for=condition=Passed", "loadtest/held", "--timeout=60s"]);
     stage.kubectl(&["delete", "loadtest", "--all", "--timeout=60s"]);
-    one.stop();
-    two.stop();
+    back.stop();
+    other.stop();
 }
 
 fn a_controller_comes_back(stage: &Stage) {
@@ -359,7 +379,7 @@ fn a_controller_comes_back(stage: &Stage) {
     stage.wait("back", ".status.phase", "Queued");
     controller.stop();
     // Nobody is there to be waited for: the resource, or its namespace, may go.
-    stage.lets_go("back");
+    stage.waits_for("back", "grid/loadgrid-0");
     // It went on meanwhile, and the service still knows it.
     let run = stage.field("back", ".status.run");
     stage.runs.is(&run, running(10));

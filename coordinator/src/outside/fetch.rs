@@ -1,16 +1,18 @@
 //! One HTTP exchange outside the load: a document, a query, a notification. It measures nothing, and knows nothing of
 //! what the answer is for.
 
+mod outward;
 mod secured;
 
 use std::time::Duration;
 
 use loadgrid_worker::client::secure::{Tls, handshake_error};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
 use ureq::{Agent, Proxy, ProxyProtocol, http};
 use url::Url;
 
+use self::outward::Outward;
+pub use self::outward::refuse_loopback;
 use self::secured::Secured;
 use crate::spec::units::show_ns;
 
@@ -236,7 +238,7 @@ fn agent(fetch: &Fetch) -> Agent {
         .user_agent(concat!("loadgrid/", env!("CARGO_PKG_VERSION")));
     let connector =
         ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(Secured::new(&fetch.tls));
-    Agent::with_parts(config.build(), connector, DefaultResolver::default())
+    Agent::with_parts(config.build(), connector, Outward::default())
 }
 
 /// What went wrong, without the URL: ureq's own texts may hold it.

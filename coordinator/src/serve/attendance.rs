@@ -105,6 +105,11 @@ impl Attendance {
         self.with(|inner| inner.change(&self.run, |job| job.probe = Some((number, rate))));
     }
 
+    /// What has to be waited for before anything of it begins; nothing once it is there.
+    pub fn waits(&self, why: Option<String>) {
+        self.with(|inner| inner.change(&self.run, |job| job.held_up = why));
+    }
+
     /// Something for people.
     pub fn say(&self, text: &str) {
         self.with(|inner| inner.change(&self.run, |job| job.say(text)));

@@ -39,6 +39,8 @@ pub(super) struct Job {
     /// Until it is over: secrets are not kept longer than they are needed.
     pub submission: Option<Submission>,
     pub stop: watch::Sender<Option<StopReason>>,
+    /// What it waits for although it is its turn.
+    pub held_up: Option<String>,
     pub about: Option<About>,
     pub snapshot: Snapshot,
     /// Of a search: the number of the probe and its rate.
@@ -73,7 +75,7 @@ pub struct Outcome {
     pub unkept: bool,
     /// What the store would have with the document.
     #[serde(skip)]
-    pub entry: Option<Entry>,
+    pub entry: Option<Box<Entry>>,
 }
 
 /// The few figures of a result that others show.
@@ -145,6 +147,7 @@ impl Job {
             state: State::Queued { why: String::new() },
             submission: Some(submission),
             stop: watch::channel(None).0,
+            held_up: None,
             about: None,
             snapshot: Snapshot::default(),
             probe: None,

@@ -126,7 +126,7 @@ impl Inner {
     fn left_of(&self, run: &str) -> Option<Checkpoint> {
         match &self.jobs().get(run)?.state {
             State::Over(Outcome { entry: Some(entry), document: Some(document), .. }) => {
-                Some(Checkpoint { entry: entry.clone(), document: document.clone() })
+                Some(Checkpoint { entry: entry.as_ref().clone(), document: document.clone() })
             }
             _ => None,
         }

@@ -48,6 +48,7 @@ impl Runs for Api {
         let job = jobs.get(run)?;
         Some(match &job.state {
             State::Queued { why } => Progress::Queued { why: why.clone() },
+            State::Going if job.held_up.is_some() => Progress::Queued { why: job.held_up.clone().unwrap_or_default() },
             State::Going if job.snapshot.elapsed.is_none() && job.about.is_none() => Progress::Ready,
             // The probes of a search gather their workers anew, and the search goes on meanwhile.
             State::Going

@@ -489,7 +489,7 @@ impl Inner {
                 ended: now,
                 document: Some(finished.document),
                 unkept: finished.unkept,
-                entry: finished.unkept.then_some(finished.entry),
+                entry: finished.unkept.then(|| Box::new(finished.entry)),
             },
             Err(failed) => Outcome {
                 exit_code: failed.exit_code,
@@ -524,7 +524,7 @@ impl Inner {
         let Some(writer) = &self.writer else { return };
         match &job.state {
             State::Over(Outcome { entry: Some(entry), document: Some(document), .. }) => {
-                writer.checkpoint(&job.run, Checkpoint { entry: entry.clone(), document: document.clone() });
+                writer.checkpoint(&job.run, Checkpoint { entry: entry.as_ref().clone(), document: document.clone() });
             }
             _ => writer.drop_checkpoint(&job.run),
         }

@@ -77,7 +77,10 @@ async fn acquire(leases: &Leases, target: &str, attendance: &Attendance, runtime
         let (leases, run, of) = (leases.clone(), attendance.run().to_owned(), target.to_owned());
         let acquired = runtime.spawn(async move { leases.acquire(&of, &run).await }).await;
         let (text, pause) = match acquired.map_err(|error| error.to_string())? {
-            Ok(Acquired::Held(held)) => return Ok(held),
+            Ok(Acquired::Held(held)) => {
+                attendance.waits(None);
+                return Ok(held);
+            }
             Ok(Acquired::HeldBy(by)) => {
                 failing = None;
                 (waiting(target, &by), by.retry_after.min(LOOK_AGAIN))
@@ -87,6 +90,7 @@ async fn acquire(leases: &Leases, target: &str, attendance: &Attendance, runtime
         };
         if said != text {
             attendance.say(&text);
+            attendance.waits(Some(text.clone()));
             said = text;
         }
         tokio::select! {

@@ -27,6 +27,7 @@ use crate::grid;
 use crate::kube::client::{self, Cluster};
 use crate::kube::controller::{self, Scope};
 use crate::kube::lease::Leases;
+use crate::outside::fetch;
 use crate::report::Format;
 use crate::serve::control::Api;
 use crate::serve::secure::{self, Certificates};
@@ -103,6 +104,9 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
             true => Some(client::cluster(arguments.context.as_deref()).await.map_err(Failure::usage)?),
             false => None,
         };
+        if arguments.controller && cluster.as_ref().is_some_and(|cluster| cluster.inside) {
+            fetch::refuse_loopback();
+        }
         let (events, received) = grid::events();
         let pool = pool::start(received);
         let executor = Arc::new(Executor {
