@@ -131,11 +131,14 @@
 {{- end -}}
 {{- end -}}
 {{- if not $night.file -}}
-{{- $kept := $night.loadTest | default $night.name | splitList "/" | last -}}
-{{- if hasKey $results $kept }}
-- nightly[{{ $index }}] and nightly[{{ index $results $kept }}] both have results of the name {{ $kept }}, which would be one history: rename one
+{{- $what := $night.name -}}
+{{- if $night.loadTest -}}{{- $what = include "loadgrid.nightly.loadtest" (dict "root" $ "night" $night) -}}{{- end -}}
+{{- $kept := $what | splitList "/" | last -}}
+{{- $other := index $results $kept | default dict -}}
+{{- if and $other (ne $other.what $what) }}
+- nightly[{{ $index }}] and nightly[{{ $other.index }}] are different tests, and both have results of the name {{ $kept }}, which would be one history: rename one of the tests
 {{- end -}}
-{{- $_ := set $results $kept $index -}}
+{{- $_ := set $results $kept (dict "what" $what "index" $index) -}}
 {{- end -}}
 {{- if and $night.files (not $night.test) (not $night.file) }}
 - nightly[{{ $index }}] ({{ $night.name }}).files are for test and file, not for loadTest: leave them out

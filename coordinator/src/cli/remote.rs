@@ -318,7 +318,9 @@ async fn follow(client: &Client, submitted: &Submitted, quiet: bool) -> Result<v
                 output::complain("stopping the run; once more to leave it to the grid");
                 let told = client.stop(run, "interrupted at the command line").await;
                 // One that is over by now has its end to tell.
-                if let Err(failure) = told.map_err(Some).or_else(over_already) {
+                if told.as_ref().is_err_and(|failure| failure.code == exit::USAGE) {
+                    stopping = false;
+                } else if let Err(failure) = told {
                     output::complain(&format!("the run could not be told to stop: {}", failure.message));
                     return Err(left(client, run, false));
                 }
@@ -345,14 +347,6 @@ async fn follow(client: &Client, submitted: &Submitted, quiet: bool) -> Result<v
             () = tokio::time::sleep(PAUSE) => {}
             () = &mut asked => return Err(left(client, run, stopping)),
         }
-    }
-}
-
-/// A run that is over can't be stopped, and need not be.
-fn over_already(failure: Option<Failure>) -> Result<String, Failure> {
-    match failure {
-        Some(failure) if failure.code != exit::USAGE => Err(failure),
-        _ => Ok(String::new()),
     }
 }
 

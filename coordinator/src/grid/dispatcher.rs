@@ -35,8 +35,8 @@ const STANDSTILL_NS: u64 = 1_000_000_000;
 /// How long workers may take to look up targets, beside the time for counting their shards.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a slow machine takes to draw an arrival. They are counted by drawing.
-const DRAW: Duration = Duration::from_nanos(200);
+/// What a slow machine takes to draw an arrival, ns. They are counted by drawing.
+const DRAW_NS: u64 = 200;
 
 /// From the decision to start to the start: at least this, and four times the clock's error.
 const START_LEAD_NS: u64 = 30_000_000;
@@ -192,7 +192,7 @@ impl Dispatcher {
     fn ready_patience(&self) -> Duration {
         let planned = |worker: &WorkerResults| worker.planned_warmup + worker.planned.unwrap_or(0);
         let most = self.state.results.workers.values().map(planned).max().unwrap_or(0);
-        READY_PATIENCE + DRAW.saturating_mul(u32::try_from(most).unwrap_or(u32::MAX))
+        READY_PATIENCE + Duration::from_nanos(most.saturating_mul(DRAW_NS))
     }
 
     /// Counts the shares in a thread of its own: Poisson arrivals have to be drawn, and workers want their answers

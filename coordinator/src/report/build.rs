@@ -16,7 +16,7 @@ use super::model::{
     Check, Connections, Distribution, Gate, Histograms, Interval, Load, Outside, Ready, Report, Request,
     RequestHistograms, RunVerdict, SCHEMA, Shown, Slo, Validity, Worker,
 };
-use crate::grid::{RunState, StopReason};
+use crate::grid::{MemberState, RunState, StopReason};
 use crate::results::audit::{self, Circumstances, Finding, State};
 use crate::results::coverage::{COVERAGE_MIN, Coverage};
 use crate::results::{Results, Totals, Which, WorkerResults};
@@ -255,7 +255,7 @@ fn verdict(
             COVERAGE_MIN * 100.0
         ));
     }
-    let lost = state.lost();
+    let lost: Vec<String> = lost_with_reason(state).collect();
     if !lost.is_empty() {
         in_doubt.push(format!("lost with its results: {}", lost.join(", ")));
     }
@@ -296,8 +296,17 @@ fn errors_nobody_looks_at(state: &RunState, judgements: &[Judgement]) -> Option<
     ))
 }
 
+/// The lost ones' names, with what they said themselves.
+fn lost_with_reason(state: &RunState) -> impl Iterator<Item = String> {
+    let lost = state.members.iter().filter(|(_, member)| member.state == MemberState::Lost);
+    lost.map(|(id, member)| {
+        let said = state.results.workers.get(id).and_then(|worker| worker.left_early.as_ref());
+        said.map_or_else(|| member.name.clone(), |said| format!("{} ({said})", member.name))
+    })
+}
+
 fn results_left_early(state: &RunState) -> impl Iterator<Item = String> {
-    let workers = state.results.workers.values();
+    let workers = state.results.workers.values().filter(|worker| worker.complete);
     workers.filter_map(|worker| Some(format!("worker {} ({})", worker.name, worker.left_early.as_ref()?)))
 }
 

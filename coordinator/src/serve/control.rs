@@ -12,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::job::{Job, State};
+use super::recovery::ASKED;
 use super::service::Service;
 use super::{Refusal, Submission, Unstopped};
 use crate::grid::certs::{Role, require_role};
@@ -205,7 +206,12 @@ impl Said {
             *heard = number;
             news.push(Kind::Line(v1::Line { number, text }));
         }
-        match &job.state {
+        let asked = State::Queued { why: ASKED.to_owned() };
+        let state = match &job.state {
+            State::Over(outcome) if outcome.unsettled => &asked,
+            state => state,
+        };
+        match state {
             State::Queued { why } => {
                 if self.queued.as_ref() != Some(why) {
                     self.queued = Some(why.clone());

@@ -73,6 +73,9 @@ pub struct Outcome {
     /// Whether the store does not have it.
     #[serde(default)]
     pub unkept: bool,
+    /// The store is still to be asked whether it has more than this says.
+    #[serde(skip)]
+    pub unsettled: bool,
     /// What the store would have with the document.
     #[serde(skip)]
     pub entry: Option<Box<Entry>>,

@@ -177,6 +177,8 @@ struct Pool {
 
 impl Pool {
     async fn serve(mut self, mut events: mpsc::Receiver<Event>, mut orders: mpsc::Receiver<Order>) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let late = self.members.values().filter_map(|member| member.returns).min().map(|since| since + RETURN_MAX);
             tokio::select! {
@@ -184,7 +186,7 @@ impl Pool {
                     self.members.retain(|_, member| member.returns.is_none_or(|since| since.elapsed() < RETURN_MAX));
                     self.publish();
                 }
-                () = tokio::time::sleep(LOOK), if self.short().is_some() => self.deal_out().await,
+                _ = look.tick(), if !self.runs.is_empty() => self.deal_out().await,
                 event = events.recv() => match event {
                     Some(event) => self.take(event).await,
                     None => return,

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -97,10 +98,13 @@ impl Records {
     }
 
     fn usable(&self) -> Result<(), (&Path, io::Error)> {
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
         [&self.jobs, &self.checkpoints].into_iter().try_for_each(|folder| {
+            // Several may look at the same time.
+            let new = folder.join(format!(".new-{}", LOOKS.fetch_add(1, Ordering::Relaxed)));
             let usable = fs::create_dir_all(folder).and_then(|()| {
-                write(&folder.join(".new"), b"x")?;
-                fs::remove_file(folder.join(".new"))
+                write(&new, b"x").inspect_err(|_| drop(fs::remove_file(&new)))?;
+                fs::remove_file(&new)
             });
             usable.map_err(|error| (folder.as_path(), error))
         })

@@ -22,6 +22,15 @@ const KEEP_AGAIN: Duration = Duration::from_secs(60);
 /// Nobody who dials a coordinator that begins waits longer for its store.
 const STORE_MAX: Duration = Duration::from_secs(5);
 
+/// After so many results that it did not take a store is left alone for a while.
+const FAILURES_MAX: u32 = 3;
+
+/// In the warning of a result that the store did not take.
+const NOT_KEPT: &str = "was not kept";
+
+/// Until the store has been asked about a run of an earlier life.
+pub(super) const ASKED: &str = "it was cut off with its coordinator, and the store is asked what it has of it";
+
 const CUT: &str = "broken off: the coordinator ended while it was going on";
 
 impl Inner {
@@ -55,13 +64,15 @@ impl Inner {
 
     /// Offers the store what it does not have, once a run has ended that it did not take.
     pub(super) fn keep_again_later(self: &Arc<Self>) {
-        if self.unkept().is_empty() {
+        if self.unkept().is_empty() || self.keeps_again.swap(true, Ordering::AcqRel) {
             return;
         }
         let weak = Arc::downgrade(self);
         self.runtime.spawn(async move {
             tokio::time::sleep(KEEP_AGAIN).await;
-            weak.upgrade().iter().for_each(|inner| drop(inner.keep_again()));
+            let Some(inner) = weak.upgrade() else { return };
+            inner.keeps_again.store(false, Ordering::Release);
+            drop(inner.keep_again());
         });
     }
 
@@ -75,15 +86,18 @@ impl Inner {
         let keeping = move || {
             // Its end says it.
             let _done = done;
+            let mut failures = 0;
             for run in inner.unkept() {
-                if inner.ending.load(Ordering::Relaxed) {
+                // A result may be one that no store takes; several are a store that takes nothing.
+                if inner.ending.load(Ordering::Relaxed) || failures == FAILURES_MAX {
                     break;
                 }
                 if let Err(why) = inner.offer(&run) {
                     tracing::warn!("run {run} is still not in the store: {why}");
-                    break;
+                    failures += 1;
                 }
             }
+            inner.all_asked();
             inner.keeping.store(false, Ordering::Release);
             inner.keep_again_later();
         };
@@ -92,6 +106,16 @@ impl Inner {
             tracing::warn!("no thread for the store: {error}");
         }
         tried
+    }
+
+    /// The store was asked: what is known now is told.
+    fn all_asked(&self) {
+        for job in self.jobs().values_mut() {
+            if let State::Over(outcome) = &mut job.state {
+                outcome.unsettled = false;
+            }
+        }
+        self.touch();
     }
 
     /// Runs that are over, and that the store may not have.
@@ -112,8 +136,9 @@ impl Inner {
                 self.executor.keep(&entry, &document)?;
                 tracing::info!("run {run} is in the store now");
                 self.settle(run, |outcome| {
-                    outcome.warning =
-                        format!("{}; it is there now", outcome.warning.trim_end_matches("; it is there now"));
+                    if outcome.warning.contains(NOT_KEPT) {
+                        outcome.warning += "; it was kept later";
+                    }
                 });
             }
             // Nothing can be kept of it any more.
@@ -162,6 +187,7 @@ fn broken_off(records: &Records, run: &str) -> Outcome {
         figures: None,
         ended: Timestamp::now(),
         document: None,
+        unsettled: true,
         unkept: true,
         entry: None,
     };

@@ -4,6 +4,7 @@ use tokio::sync::watch;
 
 use super::control::Api;
 use super::job::{Outcome, State};
+use super::recovery::ASKED;
 use super::{Refusal, Search, Source, Submission};
 use crate::kube::controller::{CapacityOrder, Declined, Done, Open, Order, Progress, Refused, Runs, field_at};
 
@@ -67,6 +68,7 @@ impl Runs for Api {
                     p99_s: last.p99_ns.map(|ns| ns as f64 / 1e9),
                 }
             }
+            State::Over(outcome) if outcome.unsettled => Progress::Queued { why: ASKED.to_owned() },
             State::Over(outcome) => over(outcome),
         })
     }

@@ -89,6 +89,8 @@ pub(super) struct Inner {
     pub(super) ending: AtomicBool,
     /// Whether somebody is keeping again what the store did not take.
     pub(super) keeping: AtomicBool,
+    /// Whether that is to be done again.
+    pub(super) keeps_again: AtomicBool,
     registry: Mutex<Registry>,
     /// After a restart, when what waited may begin: its workers are on their way back.
     begins_at: Mutex<Option<Instant>>,
@@ -115,6 +117,7 @@ impl Service {
             runtime: tokio::runtime::Handle::current(),
             ending: AtomicBool::new(false),
             keeping: AtomicBool::new(false),
+            keeps_again: AtomicBool::new(false),
             registry: Mutex::default(),
             begins_at: Mutex::default(),
             empty: Mutex::default(),
@@ -436,7 +439,8 @@ impl Inner {
     }
 
     fn begin(self: &Arc<Self>, job: &mut Job, workers: usize) {
-        let Some(submission) = job.submission.clone() else { return };
+        // It is the run's from here on: nobody begins it again.
+        let Some(submission) = job.submission.take() else { return };
         job.state = State::Going;
         job.started = Some(Timestamp::now());
         job.workers = Some(workers);
@@ -488,6 +492,7 @@ impl Inner {
                 figures: Some(Figures::of(&finished.entry)),
                 ended: now,
                 document: Some(finished.document),
+                unsettled: false,
                 unkept: finished.unkept,
                 entry: finished.unkept.then(|| Box::new(finished.entry)),
             },
@@ -498,6 +503,7 @@ impl Inner {
                 figures: None,
                 ended: now,
                 document: None,
+                unsettled: false,
                 unkept: false,
                 entry: None,
             },
@@ -515,18 +521,18 @@ impl Inner {
         job.state = State::Over(outcome);
         job.submission = None;
         job.seconds.clear();
-        self.remember(job);
-        self.leave(job);
-    }
-
-    /// What the store did not take stays in the records until it does.
-    fn leave(&self, job: &Job) {
         let Some(writer) = &self.writer else { return };
+        // What the store did not take stays in the records until it does. Wherever this is cut off, something is left.
         match &job.state {
             State::Over(Outcome { entry: Some(entry), document: Some(document), .. }) => {
-                writer.checkpoint(&job.run, Checkpoint { entry: entry.as_ref().clone(), document: document.clone() });
+                let result = Checkpoint { entry: entry.as_ref().clone(), document: document.clone() };
+                writer.last(&job.run, result);
+                self.remember(job);
             }
-            _ => writer.drop_checkpoint(&job.run),
+            _ => {
+                self.remember(job);
+                writer.drop_checkpoint(&job.run);
+            }
         }
     }
 

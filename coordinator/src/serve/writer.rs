@@ -17,6 +17,8 @@ enum Order {
     Record(Box<Record>),
     /// The newest that is there by then.
     Checkpoint(String),
+    /// The whole result, which no older checkpoint may stand for.
+    Last(String, Box<Checkpoint>),
     DropCheckpoint(String),
     Forget(String),
     Flush(SyncSender<Option<String>>),
@@ -62,6 +64,11 @@ impl Writer {
         }
     }
 
+    /// What is left in the place of all checkpoints: a result that the store did not take.
+    pub(super) fn last(&self, run: &str, result: Checkpoint) {
+        self.order(Order::Last(run.to_owned(), Box::new(result)));
+    }
+
     pub(super) fn drop_checkpoint(&self, run: &str) {
         self.order(Order::DropCheckpoint(run.to_owned()));
     }
@@ -92,6 +99,11 @@ fn write(records: &Records, orders: &Receiver<Order>, waiting: &Waiting) {
             Order::Checkpoint(run) => {
                 let newest = waiting.all().remove(&run);
                 newest.map_or(Ok(()), |newest| records.put_checkpoint(&run, &newest))
+            }
+            Order::Last(run, result) => {
+                waiting.all().remove(&run);
+                // Half of a result is not offered as the whole.
+                records.put_checkpoint(&run, &result).inspect_err(|_| records.drop_checkpoint(&run))
             }
             Order::DropCheckpoint(run) => {
                 records.drop_checkpoint(&run);

@@ -221,12 +221,12 @@ pub fn load(file: Option<(&str, &str)>, flags: Draft) -> Result<LoadTest, SpecEr
     checked(draft, name, check::folder(name), &References::Here)
 }
 
-/// What file and flags say together.
 /// The name in a file's text, if it can be read as far as that.
 pub fn name_of(text: &str) -> Option<String> {
     file::parse(text).ok()?.name.map(|name| name.value)
 }
 
+/// What file and flags say together.
 fn written(file: Option<(&str, &str)>, flags: Draft) -> Result<Draft, SpecError> {
     let named = |error: SpecError| SpecError { file: file.map(|(name, _)| name.to_owned()), ..error };
     let draft = match file {

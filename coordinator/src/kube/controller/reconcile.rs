@@ -29,6 +29,9 @@ const HOLD_LOOK: Duration = Duration::from_secs(1);
 /// An answer of the API server is waited for so long.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// Between two looks at whether a test would be taken.
+const BUSY_LOOK: Duration = Duration::from_secs(20);
+
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
@@ -208,14 +211,18 @@ impl One<'_> {
                 Ok(Action::await_change())
             }
             Then::Submit(order) => {
-                if let Some(why) = self.shared.runs.busy() {
-                    return self.show(&before, now.busy(&order, why), since).await;
+                if let Some(why) = self.busy().await {
+                    self.show(&before, now.busy(&order, why), since).await?;
+                    // Room on a volume is made without a word.
+                    return Ok(Action::requeue(BUSY_LOOK));
                 }
                 if !self.hold(Hold::FAST).await? {
                     return Ok(Action::await_change());
                 }
                 let status = self.submit(now, *order).await;
-                self.show(&before, status, since).await
+                let waits = status.phase == Some(Phase::Pending);
+                let shown = self.show(&before, status, since).await?;
+                Ok(if waits { Action::requeue(BUSY_LOOK) } else { shown })
             }
             Then::Show(status) => self.show(&before, *status, since).await,
         }
@@ -231,6 +238,15 @@ impl One<'_> {
             self.shared.triggers.forget(self.uid);
         }
         next
+    }
+
+    /// Why nothing would be taken now. A disk is looked at, and may not answer.
+    async fn busy(&self) -> Option<String> {
+        let runs = Arc::clone(&self.shared.runs);
+        match tokio::time::timeout(ANSWER_MAX, tokio::task::spawn_blocking(move || runs.busy())).await {
+            Ok(busy) => busy.unwrap_or_default(),
+            Err(_) => Some("the state folder's disk does not answer".to_owned()),
+        }
     }
 
     /// The last status, and how long ago it was written if that was here.

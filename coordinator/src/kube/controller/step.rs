@@ -91,6 +91,14 @@ impl<'a> Now<'a> {
         self.test.metadata.generation.unwrap_or_default()
     }
 
+    /// Whether the status is about this revision. One of an earlier version names no Service.
+    fn is_about(self, revision: Option<&str>) -> bool {
+        match (&self.before.revision, &self.before.revision_of) {
+            (Some(name), None) => revision.map(|revision| revision.split('@').next().unwrap_or(revision)) == Some(name),
+            _ => self.seen().as_deref() == revision,
+        }
+    }
+
     /// The revision that the status is about, as the trigger says it.
     fn seen(self) -> Option<String> {
         let name = self.before.revision.as_ref()?;
@@ -134,7 +142,7 @@ impl<'a> Now<'a> {
 
     fn of_revision(self, runs: &dyn Runs, only: &Only, revision: Option<&str>) -> Next {
         let same = self.before.observed_generation == Some(self.generation())
-            && self.seen().as_deref() == revision
+            && self.is_about(revision)
             && self.before.phase.is_some_and(|phase| phase != Phase::Pending);
         if same && self.before.phase.is_some_and(Phase::is_over) {
             return Next { stop: None, then: Then::Show(Box::new(self.before.clone())) };

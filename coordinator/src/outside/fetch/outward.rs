@@ -1,6 +1,7 @@
 //! Where documents, queries and notices may go: of a coordinator in a cluster, not back into its own pod.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ureq::config::Config;
@@ -32,16 +33,29 @@ impl Default for Outward {
 impl Resolver for Outward {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let found = self.names.resolve(uri, config, timeout)?;
-        let own = |address: &std::net::SocketAddr| {
-            let ip = address.ip().to_canonical();
-            ip.is_loopback() || ip.is_unspecified()
-        };
-        if !self.loopback && found.iter().any(own) {
+        if !self.loopback && found.iter().any(|address| is_own(*address)) {
             let why = "it is an address of the coordinator itself, from which it fetches nothing";
             return Err(ureq::Error::Io(io::Error::new(io::ErrorKind::PermissionDenied, why)));
         }
         Ok(found)
     }
+}
+
+/// Whether an address is one of this machine's (in a cluster: this pod's): what is sent there comes from it, too.
+fn is_own(to: SocketAddr) -> bool {
+    let ip = to.ip().to_canonical();
+    if ip.is_loopback() || ip.is_unspecified() {
+        return true;
+    }
+    source(ip).is_some_and(|from| from == ip)
+}
+
+/// Where datagrams to an address would come from. None is sent.
+fn source(to: IpAddr) -> Option<IpAddr> {
+    let any = if to.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { IpAddr::from(Ipv6Addr::UNSPECIFIED) };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect((to, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip().to_canonical())
 }
 
 #[cfg(test)]
@@ -69,5 +83,9 @@ mod tests {
             assert!(resolve(false, uri).unwrap_err().to_string().contains("coordinator itself"), "{uri}");
         }
         assert!(resolve(false, "http://192.0.2.1/").is_ok());
+        // Its own address on a network, where it has one.
+        if let Some(own) = source(IpAddr::from([192, 0, 2, 1])) {
+            assert!(is_own((own, 80).into()) && !is_own(([192, 0, 2, 1], 80).into()), "{own}");
+        }
     }
 }

@@ -201,7 +201,7 @@ fn each_ready_revision_runs_once() {
     watched.look();
     watched.look();
     assert_eq!(watched.orders(), 1);
-    watched.state = State::Revision("hello-2".to_owned());
+    watched.state = State::Revision("hello-2@77aa".to_owned());
     watched.look();
     assert_eq!((watched.status.revision.as_deref(), watched.orders()), (Some("hello-2"), 2));
     assert_eq!(watched.status.phase, Some(Phase::Queued));
