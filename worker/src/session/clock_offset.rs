@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-/// Pings that are remembered: at two a second those of the last 30 s, so that drift between the clocks stays small.
-const REMEMBERED: usize = 60;
+/// For how long a ping is remembered, ns: drift between the clocks stays small meanwhile, however seldom pings are.
+const REMEMBERED_NS: u64 = 30_000_000_000;
 
 /// Round trips to wait for before the offset is used.
 pub const ENOUGH: u64 = 8;
@@ -20,6 +20,8 @@ pub struct ClockOffset {
 
 #[derive(Clone, Copy, Debug)]
 struct RoundTrip {
+    /// When it was over, on this worker's clock.
+    at_ns: u64,
     ns: u64,
     offset_ns: i64,
 }
@@ -29,8 +31,8 @@ impl ClockOffset {
     pub fn take(&mut self, sent: u64, remote: u64, received: u64) {
         let ns = received.saturating_sub(sent);
         let middle = sent + ns / 2;
-        self.round_trips.push_back(RoundTrip { ns, offset_ns: remote.wrapping_sub(middle) as i64 });
-        if self.round_trips.len() > REMEMBERED {
+        self.round_trips.push_back(RoundTrip { at_ns: received, ns, offset_ns: remote.wrapping_sub(middle) as i64 });
+        while self.round_trips.front().is_some_and(|oldest| received.saturating_sub(oldest.at_ns) > REMEMBERED_NS) {
             self.round_trips.pop_front();
         }
         self.taken += 1;
@@ -74,6 +76,20 @@ mod tests {
             let (estimate, bound) = clock.estimate();
             prop_assert!((estimate - offset).unsigned_abs() <= bound);
         }
+    }
+
+    #[test]
+    fn what_is_older_than_half_a_minute_says_nothing_of_a_clock_that_drifts() {
+        const S: u64 = 1_000_000_000;
+        let mut clock = ClockOffset::default();
+        // The best round trip of all, a minute before the others, between which the clocks went 3 ms apart.
+        clock.take(S, 2 * S, S + 10);
+        for second in 40..70 {
+            let (sent, there) = (second * S, 50_000);
+            clock.take(sent, sent + there + S + 3_000_000, sent + 2 * there);
+        }
+        let (offset, bound) = clock.estimate();
+        assert!((offset - 1_003_000_000).unsigned_abs() <= bound, "{offset} ± {bound}");
     }
 
     #[test]

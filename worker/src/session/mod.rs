@@ -28,8 +28,11 @@ use crate::clock;
 /// Messages that may wait on their way out. What does not fit waits in the spool; nothing else comes in such numbers.
 const OUTGOING_MAX: usize = 64;
 
-/// How often the coordinator hears from this worker, at the least.
+/// How often the coordinator hears from this worker, at the least, while it has a part in a run.
 const PING_EVERY: Duration = Duration::from_millis(500);
+
+/// And while it waits for one: of a large pool these are most of what its coordinator does.
+const PING_EVERY_IDLE: Duration = Duration::from_secs(1);
 
 /// How often while the clock is not settled.
 const PING_EVERY_UNSETTLED: Duration = Duration::from_millis(5);
@@ -231,8 +234,9 @@ impl Worker {
                     if heard.elapsed() > SILENCE_MAX {
                         return Left::Broken("the coordinator is silent".to_owned());
                     }
-                    if self.clock.is_settled() && ping.period() != PING_EVERY {
-                        ping = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+                    let every = if self.active.is_some() { PING_EVERY } else { PING_EVERY_IDLE };
+                    if self.clock.is_settled() && ping.period() != every {
+                        ping = tokio::time::interval_at(Instant::now() + every, every);
                     }
                     // With a full channel the coordinator does not read: its silence will tell.
                     let _ = outgoing.try_send(wrap(FromWorker::Ping(v1::ClockPing { worker_ns: clock::now_ns() })));
